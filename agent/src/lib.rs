@@ -1,1 +1,4 @@
-//! x
+//! The wovenet data plane: sites find each other, build tunnels and forward sockets.
+
+pub mod peer;
+pub mod tunnel;
