@@ -1,7 +1,11 @@
 //! The two halves of a stream. Whatever is not a seen end of file is a reset: a broken stream never looks complete.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use quinn::VarInt;
+
+use crate::tunnel::channel::StreamGuard;
 
 /// Why a half was given up, as told to the far side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +56,12 @@ pub enum StreamError {
 pub struct SendHalf {
     stream: quinn::SendStream,
     ended: bool,
+    _guard: Arc<StreamGuard>,
 }
 
 impl SendHalf {
-    pub(crate) fn new(stream: quinn::SendStream) -> Self {
-        Self { stream, ended: false }
+    pub(super) fn new(stream: quinn::SendStream, guard: Arc<StreamGuard>) -> Self {
+        Self { stream, ended: false, _guard: guard }
     }
 
     /// Sends a chunk by reference; waits for flow control.
@@ -100,11 +105,12 @@ impl Drop for SendHalf {
 #[derive(Debug)]
 pub struct RecvHalf {
     stream: quinn::RecvStream,
+    _guard: Arc<StreamGuard>,
 }
 
 impl RecvHalf {
-    pub(crate) fn new(stream: quinn::RecvStream) -> Self {
-        Self { stream }
+    pub(super) fn new(stream: quinn::RecvStream, guard: Arc<StreamGuard>) -> Self {
+        Self { stream, _guard: guard }
     }
 
     /// Receives the next chunk of at most `max_bytes`, by reference; `None` is the far side's end of file. Cancel-safe.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 
 use crate::peer::SiteKey;
+use crate::tunnel::channel::StreamGuard;
 use crate::tunnel::{RecvHalf, SendHalf, tls};
 
 /// A live QUIC connection between two endpoints on loopback; both endpoints live as long as the pair.
@@ -39,6 +40,11 @@ impl Pair {
         let (mut send, recv) = self.dialler.open_bi().await.unwrap();
         send.write_all(first).await.unwrap();
         let (their_send, their_recv) = self.listener.accept_bi().await.unwrap();
-        ((SendHalf::new(send), RecvHalf::new(recv)), (SendHalf::new(their_send), RecvHalf::new(their_recv)))
+        (halves(send, recv), halves(their_send, their_recv))
     }
+}
+
+fn halves(send: quinn::SendStream, recv: quinn::RecvStream) -> Halves {
+    let guard = StreamGuard::detached();
+    (SendHalf::new(send, guard.clone()), RecvHalf::new(recv, guard))
 }

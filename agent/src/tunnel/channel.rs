@@ -1,0 +1,337 @@
+//! One data channel to one agent of a peer site: its handle, its counts and its health.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::time::Instant;
+
+use parking_lot::RwLock;
+use quinn::VarInt;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use wovenet_config::name::AppName;
+
+use crate::peer::{KeyId, PeerIdentity};
+use crate::tunnel::frame::{CatalogueEntry, Slot};
+use crate::tunnel::open::{IncomingStream, OpenedStream};
+use crate::tunnel::stream::{RecvHalf, SendHalf};
+
+/// Tells the channels of this process apart, in logs and status.
+pub type ChannelId = u64;
+
+/// Which side made the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// This agent dialled.
+    Dialled,
+    /// The peer dialled.
+    Accepted,
+}
+
+/// Why a channel is closed, as told to the peer: codes without detail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseCode {
+    /// Drained, or the agent ends.
+    Done,
+    /// Not accepted, whatever the cause.
+    Refused,
+    /// A newer channel took its place.
+    Replaced,
+    /// The peer does not answer.
+    Dead,
+    /// The peer may no longer be here.
+    Revoked,
+}
+
+impl CloseCode {
+    fn code(self) -> VarInt {
+        VarInt::from_u32(match self {
+            Self::Done => 0,
+            Self::Refused => 1,
+            Self::Replaced => 2,
+            Self::Dead => 3,
+            Self::Revoked => 4,
+        })
+    }
+
+    /// Closes a connection with this code and nothing more.
+    pub fn close(self, connection: &quinn::Connection) {
+        connection.close(self.code(), b"");
+    }
+}
+
+/// How well a channel answers its pings, best first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Health {
+    /// Answers in time.
+    Good,
+    /// Its last ping is late; new streams prefer another channel.
+    Doubtful,
+    /// Late for so long that it gets no new streams.
+    Suspect,
+}
+
+/// What is fixed when a channel is made.
+#[derive(Debug)]
+pub(super) struct ChannelParts {
+    pub(super) id: ChannelId,
+    pub(super) peer: PeerIdentity,
+    pub(super) generation: u64,
+    pub(super) slot: Slot,
+    pub(super) direction: Direction,
+    pub(super) connection: quinn::Connection,
+    pub(super) runtime: Handle,
+}
+
+/// A live channel.
+#[derive(Debug)]
+pub struct Channel {
+    parts: ChannelParts,
+    since: Instant,
+    health: AtomicU8,
+    draining: AtomicBool,
+    drain_wanted: Notify,
+    streams: Arc<StreamCounts>,
+    catalogue: RwLock<Option<BTreeMap<AppName, CatalogueEntry>>>,
+    proven_keys: RwLock<BTreeSet<KeyId>>,
+}
+
+/// Streams of one channel, both ways.
+#[derive(Debug, Default)]
+pub(super) struct StreamCounts {
+    active: AtomicU64,
+    opening: AtomicU64,
+    opened: AtomicU64,
+    accepted: AtomicU64,
+    ended: Notify,
+}
+
+/// Counts a stream as active for as long as one of its halves lives.
+#[derive(Debug)]
+pub(super) struct StreamGuard(Arc<StreamCounts>);
+
+impl StreamGuard {
+    fn new(counts: &Arc<StreamCounts>) -> Arc<Self> {
+        counts.active.fetch_add(1, Ordering::Relaxed);
+        Arc::new(Self(counts.clone()))
+    }
+}
+
+#[cfg(test)]
+impl StreamGuard {
+    /// Makes a guard that counts for no channel.
+    pub(super) fn detached() -> Arc<Self> {
+        Self::new(&Arc::default())
+    }
+}
+
+impl Drop for StreamGuard {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::Relaxed);
+        self.0.ended.notify_one();
+    }
+}
+
+/// Counts a stream that is just being opened.
+struct Opening<'a>(&'a StreamCounts);
+
+impl<'a> Opening<'a> {
+    fn new(counts: &'a StreamCounts) -> Self {
+        counts.opening.fetch_add(1, Ordering::SeqCst);
+        Self(counts)
+    }
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        self.0.opening.fetch_sub(1, Ordering::SeqCst);
+        self.0.ended.notify_one();
+    }
+}
+
+impl Channel {
+    pub(super) fn new(parts: ChannelParts) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            since: Instant::now(),
+            health: AtomicU8::new(0),
+            draining: AtomicBool::new(false),
+            drain_wanted: Notify::new(),
+            streams: Arc::default(),
+            catalogue: RwLock::new(None),
+            proven_keys: RwLock::default(),
+        })
+    }
+
+    /// Returns the id within this process.
+    pub fn id(&self) -> ChannelId {
+        self.parts.id
+    }
+
+    /// Returns who is at the other end.
+    pub fn peer(&self) -> &PeerIdentity {
+        &self.parts.peer
+    }
+
+    /// Returns the slot.
+    pub fn slot(&self) -> Slot {
+        self.parts.slot
+    }
+
+    /// Returns the peer's generation: which start of its process this is.
+    pub fn generation(&self) -> u64 {
+        self.parts.generation
+    }
+
+    /// Returns which side dialled.
+    pub fn direction(&self) -> Direction {
+        self.parts.direction
+    }
+
+    /// Returns the peer's address as seen here.
+    pub fn remote_address(&self) -> SocketAddr {
+        let address = self.parts.connection.remote_address();
+        SocketAddr::new(address.ip().to_canonical(), address.port())
+    }
+
+    /// Returns when the channel came up.
+    pub fn since(&self) -> Instant {
+        self.since
+    }
+
+    /// Returns the number of streams that are open on the channel.
+    pub fn active_streams(&self) -> u64 {
+        self.streams.active.load(Ordering::Relaxed)
+    }
+
+    /// Returns the library's statistics.
+    pub fn stats(&self) -> quinn::ConnectionStats {
+        self.parts.connection.stats()
+    }
+
+    /// Returns the round trip time that the library estimates.
+    pub fn round_trip(&self) -> std::time::Duration {
+        self.parts.connection.rtt()
+    }
+
+    /// Returns the health.
+    pub fn health(&self) -> Health {
+        match self.health.load(Ordering::Relaxed) {
+            0 => Health::Good,
+            1 => Health::Doubtful,
+            _ => Health::Suspect,
+        }
+    }
+
+    /// Sets the health and tells whether it changed.
+    pub(super) fn set_health(&self, health: Health) -> bool {
+        let value = health as u8;
+        self.health.swap(value, Ordering::Relaxed) != value
+    }
+
+    /// Tells whether the channel takes no new streams and ends when its streams have.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Tells whether the connection is gone.
+    pub fn is_closed(&self) -> bool {
+        self.parts.connection.close_reason().is_some()
+    }
+
+    /// Takes no new streams from now on; the control stream tells the peer.
+    pub(super) fn drain(&self) {
+        if !self.draining.swap(true, Ordering::SeqCst) {
+            self.drain_wanted.notify_one();
+        }
+    }
+
+    /// Resolves once after each [`Channel::drain`].
+    pub(super) async fn drain_wanted(&self) {
+        self.drain_wanted.notified().await;
+    }
+
+    /// Resolves when a stream has ended since the last call.
+    pub(super) async fn stream_ended(&self) {
+        self.streams.ended.notified().await;
+    }
+
+    pub(super) fn opened_streams(&self) -> u64 {
+        self.streams.opened.load(Ordering::Acquire)
+    }
+
+    pub(super) fn accepted_streams(&self) -> u64 {
+        self.streams.accepted.load(Ordering::Acquire)
+    }
+
+    pub(super) fn close(&self, code: CloseCode) {
+        code.close(&self.parts.connection);
+    }
+
+    pub(super) fn connection(&self) -> &quinn::Connection {
+        &self.parts.connection
+    }
+
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.parts.runtime
+    }
+
+    /// Tells whether a stream is just being opened: the count of opened streams is then not yet final.
+    pub(super) fn is_opening(&self) -> bool {
+        self.streams.opening.load(Ordering::SeqCst) > 0
+    }
+
+    /// Opens a stream; `None` when the channel is gone or draining.
+    pub(super) async fn open(&self) -> Option<OpenedStream> {
+        let guard = StreamGuard::new(&self.streams);
+        let opening = Opening::new(&self.streams);
+        if self.is_draining() {
+            return None;
+        }
+        let (send, recv) = self.parts.connection.open_bi().await.ok()?;
+        self.streams.opened.fetch_add(1, Ordering::SeqCst);
+        drop(opening);
+        Some(OpenedStream {
+            send: SendHalf::new(send, guard.clone()),
+            recv: RecvHalf::new(recv, guard),
+            runtime: self.parts.runtime.clone(),
+            peer: self.parts.peer.clone(),
+        })
+    }
+
+    /// Waits for the next stream that the peer opens; `None` when the channel is gone.
+    pub(super) async fn accept(&self) -> Option<IncomingStream> {
+        let (send, recv) = self.parts.connection.accept_bi().await.ok()?;
+        self.streams.accepted.fetch_add(1, Ordering::AcqRel);
+        let guard = StreamGuard::new(&self.streams);
+        Some(IncomingStream {
+            send: SendHalf::new(send, guard.clone()),
+            recv: RecvHalf::new(recv, guard),
+            peer: self.parts.peer.clone(),
+        })
+    }
+
+    /// Returns what the peer lets this site use; `None` until it has told.
+    pub fn catalogue(&self) -> Option<BTreeMap<AppName, CatalogueEntry>> {
+        self.catalogue.read().clone()
+    }
+
+    /// Looks one app up; the outer `None` is a catalogue not yet told.
+    pub fn entry(&self, app: &AppName) -> Option<Option<CatalogueEntry>> {
+        self.catalogue.read().as_ref().map(|apps| apps.get(app).cloned())
+    }
+
+    /// Returns the mesh keys that the peer has proven to hold on this channel.
+    pub fn proven_keys(&self) -> BTreeSet<KeyId> {
+        self.proven_keys.read().clone()
+    }
+
+    pub(super) fn add_proven_key(&self, id: KeyId) {
+        self.proven_keys.write().insert(id);
+    }
+
+    pub(super) fn set_catalogue(&self, catalogue: BTreeMap<AppName, CatalogueEntry>) {
+        *self.catalogue.write() = Some(catalogue);
+    }
+}

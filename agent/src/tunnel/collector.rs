@@ -1,0 +1,174 @@
+//! Per-site metrics of channels, read from the library's own counts when they are asked for.
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{CounterVec, GaugeVec, IntCounterVec, Opts};
+
+use crate::tunnel::channel::{Channel, ChannelId};
+use crate::tunnel::registry::Registry;
+
+/// What a channel had counted when it was last looked at.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    sent_packets: u64,
+    lost_packets: u64,
+    lost_bytes: u64,
+    congestion_events: u64,
+    black_holes: u64,
+    sent_bytes: u64,
+    received_bytes: u64,
+}
+
+/// Collects at each scrape: gauges anew, counters by what was added since the last scrape.
+pub(super) struct ChannelCollector {
+    registry: Registry,
+    channels: GaugeVec,
+    streams: GaugeVec,
+    round_trip: GaugeVec,
+    window: GaugeVec,
+    mtu: GaugeVec,
+    packets: IntCounterVec,
+    bytes: IntCounterVec,
+    events: CounterVec,
+    seen: Mutex<BTreeMap<ChannelId, Counts>>,
+}
+
+impl ChannelCollector {
+    pub(super) fn new(registry: Registry) -> prometheus::Result<Self> {
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            GaugeVec::new(Opts::new(format!("wovenet_agent_{name}"), help), labels)
+        };
+        Ok(Self {
+            registry,
+            channels: gauge(
+                "tunnel_channels",
+                "Live data channels by peer site and state (good, doubtful, suspect, draining).",
+                &["remote_site", "state"],
+            )?,
+            streams: gauge("tunnel_streams_open", "Streams open now, both ways.", &["remote_site"])?,
+            round_trip: gauge(
+                "tunnel_rtt_seconds",
+                "Round trip time of the best channel, as estimated from acknowledgements.",
+                &["remote_site"],
+            )?,
+            window: gauge("tunnel_cwnd_bytes", "Sum of the congestion windows of all channels.", &["remote_site"])?,
+            mtu: gauge(
+                "tunnel_mtu_bytes",
+                "Smallest path MTU in use; falls when a path drops large packets.",
+                &["remote_site"],
+            )?,
+            packets: IntCounterVec::new(
+                Opts::new("wovenet_agent_tunnel_packets_total", "Packets sent, and packets found lost.").clone(),
+                &["remote_site", "kind"],
+            )?,
+            bytes: IntCounterVec::new(
+                Opts::new(
+                    "wovenet_agent_tunnel_udp_bytes_total",
+                    "Bytes in UDP datagrams, by direction; lost counts sent bytes found lost.",
+                ),
+                &["remote_site", "direction"],
+            )?,
+            events: CounterVec::new(
+                Opts::new(
+                    "wovenet_agent_tunnel_path_events_total",
+                    "Congestion events, and black holes found for large packets.",
+                ),
+                &["remote_site", "event"],
+            )?,
+            seen: Mutex::default(),
+        })
+    }
+
+    fn collectors(&self) -> [&dyn Collector; 8] {
+        [
+            &self.channels,
+            &self.streams,
+            &self.round_trip,
+            &self.window,
+            &self.mtu,
+            &self.packets,
+            &self.bytes,
+            &self.events,
+        ]
+    }
+
+    fn sample(&self) {
+        [&self.channels, &self.streams, &self.round_trip, &self.window, &self.mtu]
+            .iter()
+            .for_each(|gauge| gauge.reset());
+        let mut seen = self.seen.lock();
+        let channels = self.registry.all();
+        seen.retain(|id, _| channels.iter().any(|channel| channel.id() == *id));
+        for channel in &channels {
+            self.sample_gauges(channel);
+            let before = seen.entry(channel.id()).or_default();
+            *before = self.sample_counters(channel, *before);
+        }
+    }
+
+    fn sample_gauges(&self, channel: &Channel) {
+        let site = channel.peer().name.as_str();
+        let stats = channel.stats();
+        let state = if channel.is_draining() { "draining" } else { health_label(channel) };
+        self.channels.with_label_values(&[site, state]).inc();
+        self.streams.with_label_values(&[site]).add(channel.active_streams() as f64);
+        self.window.with_label_values(&[site]).add(stats.path.cwnd as f64);
+        smallest(&self.round_trip, site, channel.round_trip().as_secs_f64());
+        smallest(&self.mtu, site, f64::from(stats.path.current_mtu));
+    }
+
+    fn sample_counters(&self, channel: &Channel, before: Counts) -> Counts {
+        let site = channel.peer().name.as_str();
+        let stats = channel.stats();
+        let now = Counts {
+            sent_packets: stats.path.sent_packets,
+            lost_packets: stats.path.lost_packets,
+            lost_bytes: stats.path.lost_bytes,
+            congestion_events: stats.path.congestion_events,
+            black_holes: stats.path.black_holes_detected,
+            sent_bytes: stats.udp_tx.bytes,
+            received_bytes: stats.udp_rx.bytes,
+        };
+        let packets = |kind, more| self.packets.with_label_values(&[site, kind]).inc_by(more);
+        packets("sent", now.sent_packets.saturating_sub(before.sent_packets));
+        packets("lost", now.lost_packets.saturating_sub(before.lost_packets));
+        let bytes = |direction, more| self.bytes.with_label_values(&[site, direction]).inc_by(more);
+        bytes("tx", now.sent_bytes.saturating_sub(before.sent_bytes));
+        bytes("rx", now.received_bytes.saturating_sub(before.received_bytes));
+        bytes("lost", now.lost_bytes.saturating_sub(before.lost_bytes));
+        let events = |event, more: u64| self.events.with_label_values(&[site, event]).inc_by(more as f64);
+        events("congestion", now.congestion_events.saturating_sub(before.congestion_events));
+        events("black_hole", now.black_holes.saturating_sub(before.black_holes));
+        now
+    }
+}
+
+impl Collector for ChannelCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.collectors().iter().flat_map(|collector| collector.desc()).collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        self.sample();
+        self.collectors().iter().flat_map(|collector| collector.collect()).collect()
+    }
+}
+
+fn smallest(gauge: &GaugeVec, site: &str, value: f64) {
+    let gauge = gauge.with_label_values(&[site]);
+    if gauge.get() == 0.0 || value < gauge.get() {
+        gauge.set(value);
+    }
+}
+
+fn health_label(channel: &Channel) -> &'static str {
+    use crate::tunnel::channel::Health;
+    match channel.health() {
+        Health::Good => "good",
+        Health::Doubtful => "doubtful",
+        Health::Suspect => "suspect",
+    }
+}
