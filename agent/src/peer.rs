@@ -1,8 +1,12 @@
 //! Who a site is: the mesh key that makes it a member, the site key that makes it itself, and what it states.
 
 pub mod mesh_key;
+pub mod seal;
 pub mod site_key;
 pub mod statement;
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 use wovenet_config::key::SiteId;
 use wovenet_config::name::SiteName;
