@@ -1,13 +1,24 @@
 //! Who a site is: the mesh key that makes it a member, the site key that makes it itself, and what it states.
 
+pub mod directory;
 pub mod mesh_key;
+pub mod own_statement;
+pub mod peers;
+pub mod seal;
 pub mod site_key;
 pub mod statement;
+pub mod usable;
+
+#[cfg(test)]
+pub(crate) mod testing;
 
 use wovenet_config::key::SiteId;
 use wovenet_config::name::SiteName;
 
+pub use directory::{Directory, KnownAgent, KnownSite, Learning, Now, Refusal, Source};
 pub use mesh_key::{KeyId, MeshKey, MeshKeyError, MeshKeyRing};
+pub use own_statement::OwnStatement;
+pub use peers::Peers;
 pub use site_key::{AgentId, SiteKey, SiteKeyError};
 pub use statement::{EndpointAddress, Learned, SignedStatement, Statement, StatementError, Transport};
 
