@@ -9,7 +9,7 @@ pub mod app;
 pub mod document;
 pub mod duration;
 pub mod key;
-//pub mod load;
+pub mod load;
 pub mod logger;
 pub mod message_channel;
 pub mod name;
@@ -24,6 +24,6 @@ pub mod validate;
 
 pub use agent::AgentConfig;
 pub use document::Document;
-//pub use load::{Loaded, load};
+pub use load::{Loaded, load};
 pub use problem::{Problem, Severity};
 pub use validate::{Validated, validate};

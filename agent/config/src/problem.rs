@@ -57,6 +57,12 @@ impl Problem {
     pub fn warning(path: impl Into<String>, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(path, message) }
     }
+
+    /// Tells the line, where it is better known than from the path; [`crate::load()`] adds the file.
+    pub(crate) fn at_line(mut self, line: usize) -> Self {
+        self.location = Some(Location { file: String::new(), line });
+        self
+    }
 }
 
 impl fmt::Display for Problem {

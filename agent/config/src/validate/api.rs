@@ -15,9 +15,9 @@ const LISTEN_ADDR: &str = "restfulApi.listenAddr";
 /// A bearer token below this length, in bytes, is a warning.
 const TOKEN_ADVISED_BYTES: usize = 16;
 
-/// A disabled API is judged like an enabled one, but for where it listens.
+/// A disabled API is not judged: as in wovenet, its placeholders may stay.
 pub(super) fn api(written: Option<&RestfulApi>, report: &mut Report) -> Option<Api> {
-    let written = written?;
+    let written = written.filter(|api| api.enabled.unwrap_or(false))?;
     let auth = written.auth.clone().unwrap_or_default();
     let users = users(&auth, report);
     let tokens = tokens(&auth, report);
@@ -25,9 +25,6 @@ pub(super) fn api(written: Option<&RestfulApi>, report: &mut Report) -> Option<A
         .and_then(|key| super::keys::public_key("restfulApi.auth.operatorKey", Some(key), report));
     let log_file = written.logger.as_ref().and_then(|logger| logger.file.as_deref());
     let log_file = super::path("restfulApi.logger.file", log_file, report);
-    if !written.enabled.unwrap_or(false) {
-        return None;
-    }
     let tls = tls(written, report);
     let has_passwords = !auth.basic_auth.is_empty() || !auth.bearer_tokens.is_empty();
     let access = Access { anyone: !has_passwords && auth.operator_key.is_none() };

@@ -75,10 +75,10 @@ fn ports(path: &str, ports: &[document::AppPort], report: &mut Report) -> Option
 
 fn range(path: &str, app: &document::ExposedApp, report: &mut Report) -> Option<TargetRange> {
     let ports_path = format!("{path}.portRange");
-    let ports = each(&ports_path, &app.port_range, "ports such as 5900-5990", |text| parse_ports(text), report);
+    let ports = each(&ports_path, &app.port_range, "ports such as 5900-5990", parse_ports, report);
     let addresses_path = format!("{path}.addressRange");
     let blocks = "addresses or blocks such as 10.0.2.0/24";
-    let addresses = each(&addresses_path, &app.address_range, blocks, |text| parse_block(text), report);
+    let addresses = each(&addresses_path, &app.address_range, blocks, parse_block, report);
     Some(TargetRange { addresses: addresses?, ports: ports? })
 }
 
