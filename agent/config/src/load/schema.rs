@@ -61,7 +61,8 @@ pub(super) const ROOT: &[Field] = &[
 const MQTT: &[Field] = &[
     field("brokerServer", Urls),
     field("topic", Text),
-    field("user", Name),
+    // Some brokers take a token as the user name.
+    field("user", Secret),
     field("password", Secret),
     field("caFile", Text),
 ];
@@ -127,3 +128,35 @@ const AUTH: &[Field] = &[
     field("bearerTokens", Secrets),
     field("operatorKey", Text),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn every_key_of_the_schema_reaches_the_document() {
+        let file = include_bytes!("../../tests/examples/every-key.yaml");
+        let loaded = crate::load("every-key.yaml", file, &std::collections::BTreeMap::new()).expect("good");
+        assert_eq!(loaded.warnings, []);
+        let document = serde_json::to_value(&loaded.document).expect("json");
+        check("", ROOT, &[&document]);
+    }
+
+    /// Each key must be in one of the sections at least.
+    fn check(path: &str, fields: &[Field], sections: &[&Value]) {
+        for field in fields {
+            let path = format!("{path}.{}", field.name);
+            let values: Vec<&Value> = sections.iter().filter_map(|section| section.get(field.name)).collect();
+            assert!(!values.is_empty(), "{path} is in the schema, but not in the document or in every-key.yaml");
+            match field.kind {
+                Section(fields) => check(&path, fields, &values),
+                Sections(fields) => {
+                    let items: Vec<&Value> = values.iter().filter_map(|value| value.as_array()).flatten().collect();
+                    check(&path, fields, &items);
+                }
+                _ => {}
+            }
+        }
+    }
+}
