@@ -13,7 +13,7 @@ mod schema;
 mod shape;
 mod source;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use origins::Origins;
 
@@ -62,24 +62,21 @@ fn judge(parsed: parse::Parsed, environment: &BTreeMap<String, String>) -> Judge
     let mut problems = parsed.problems;
     problems.extend(shaped.problems);
     // A value that could not even be read would be reported again as missing.
-    let unreadable: Vec<String> =
-        problems.iter().filter(|problem| problem.severity == Severity::Error).map(|p| p.path.clone()).collect();
-    let is_repeated = |problem: &Problem| unreadable.iter().any(|path| is_within(&problem.path, path));
+    let errors = problems.iter().filter(|problem| problem.severity == Severity::Error && !problem.path.is_empty());
+    let unreadable: BTreeSet<String> = errors.map(|problem| problem.path.clone()).collect();
     let (judged, good) = match validate(&shaped.document) {
         Ok(validated) => (validated.warnings, Some((validated.config, shaped.document))),
         Err(problems) => (problems, None),
     };
-    let judged: Vec<Problem> = judged.into_iter().filter(|problem| !is_repeated(problem)).collect();
+    let judged: Vec<Problem> = judged.into_iter().filter(|problem| !is_within(&problem.path, &unreadable)).collect();
     problems.extend(judged);
     (problems, shaped.origins, good)
 }
 
-/// Tells whether `path` is `outer` or lies in it.
-fn is_within(path: &str, outer: &str) -> bool {
-    !outer.is_empty()
-        && path
-            .strip_prefix(outer)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.') || rest.starts_with('['))
+/// Tells whether `path` is one of `outer` or lies in one of them.
+fn is_within(path: &str, outer: &BTreeSet<String>) -> bool {
+    let ends = path.char_indices().filter(|(_, c)| matches!(c, '.' | '[')).map(|(end, _)| end);
+    ends.chain([path.len()]).any(|end| outer.contains(&path[..end]))
 }
 
 fn locate(mut problem: Problem, file: &str, origins: &Origins) -> Problem {

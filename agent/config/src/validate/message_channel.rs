@@ -43,6 +43,7 @@ fn brokers(mqtt: &document::Mqtt, report: &mut Report) -> Vec<Broker> {
     let ca_file = super::path("messageChannel.mqtt.caFile", mqtt.ca_file.as_deref(), report);
     let brokers: Vec<Broker> = urls
         .iter()
+        .take(BROKERS_MAX)
         .enumerate()
         .filter_map(|(index, url)| broker(index, url.expose(), credentials.as_ref(), ca_file.as_ref(), report))
         .collect();

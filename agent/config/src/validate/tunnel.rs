@@ -34,6 +34,7 @@ pub(super) fn tunnel(document: &Document, report: &mut Report) -> Option<Tunnel>
     let local_sockets: Vec<(usize, LocalSocket)> = written
         .local_sockets
         .iter()
+        .take(LOCAL_SOCKETS_MAX)
         .enumerate()
         .filter_map(|(index, socket)| {
             let path = format!("tunnel.localSockets[{index}]");
