@@ -58,9 +58,9 @@ fn a_damaged_generated_key_is_explained() {
     assert_eq!(loaded.warnings, []);
     let cut = &good[..good.len() - 1];
     has(&everything(&base(cut)), &["config.yaml:2: error: crypto.key: is a generated key that is damaged"]);
-    let last = if good.ends_with('a') { 'b' } else { 'a' };
-    let changed = good.replacen("wvk1_a", "wvk1_b", 1).replacen("wvk1_q", "wvk1_r", 1).replacen("wvk1_d", "wvk1_e", 1);
-    assert!(load(&base(&changed)).is_err() || load(&base(&format!("{cut}{last}"))).is_err());
+    let other = if good.as_bytes()[10] == b'a' { "b" } else { "a" };
+    let changed = format!("{}{other}{}", &good[..10], &good[11..]);
+    has(&everything(&base(&changed)), &["crypto.key: is a generated key that is damaged: the checksum does not match"]);
 }
 
 #[test]
