@@ -14,6 +14,16 @@ pub const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
 pub const CONNECTIONS_MAX_DEFAULT: u32 = 16_384;
 /// How long a connector waits for the app to accept (PROTOCOL §6).
 pub const APP_DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest `connectTimeout`.
+pub const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(300);
+/// The longest `idleTimeout`.
+pub const IDLE_TIMEOUT_MAX: Duration = Duration::from_secs(30 * 86_400);
+/// The most providers of one remote app.
+pub const PROVIDERS_MAX: usize = 16;
+/// The most named ports of one exposed app.
+pub const PORTS_MAX: usize = 64;
+/// The weight of a provider that names none.
+pub const WEIGHT_DEFAULT: u16 = 1;
 /// The most apps of one configuration, exposed and remote counted apart (DESIGN §2).
 pub const APPS_MAX: usize = 2_048;
 

@@ -154,3 +154,88 @@ pub const PASSPHRASE_MIN_BYTES: usize = 8;
 pub const PASSPHRASE_MAX_BYTES: usize = 255;
 /// A passphrase below this length, in bytes, is a warning.
 pub const PASSPHRASE_ADVISED_BYTES: usize = 16;
+
+/// Why a mesh key was refused. Never holds the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum MeshKeyError {
+    /// Starts like a generated key and is damaged.
+    #[error("is a generated key that {0}")]
+    Generated(#[from] KeyTextError),
+    /// Too few bytes.
+    #[error("is too short: {0} bytes, at least {PASSPHRASE_MIN_BYTES} are needed")]
+    TooShort(usize),
+    /// Too many bytes.
+    #[error("is too long: {0} bytes, at most {PASSPHRASE_MAX_BYTES} are allowed")]
+    TooLong(usize),
+}
+
+impl MeshKeyText {
+    /// Reads a mesh key; line ends after it, as files have them, do not belong to it.
+    ///
+    /// # Errors
+    /// [`MeshKeyError`] when a generated key is damaged or a passphrase has a wrong length.
+    pub fn parse(text: &str) -> Result<Self, MeshKeyError> {
+        let text = text.trim_end_matches(['\r', '\n']);
+        // A prefix in upper case is a generated key too: it must not become a passphrase by a slip.
+        let head = text.trim_start().get(..MESH_KEY_PREFIX.len());
+        if head.is_some_and(|head| head.eq_ignore_ascii_case(MESH_KEY_PREFIX)) {
+            let bytes = decode_key(MESH_KEY_PREFIX, text)?;
+            return Ok(Self::Generated(crate::secret::SecretBytes::new(bytes)));
+        }
+        match text.len() {
+            bytes if bytes < PASSPHRASE_MIN_BYTES => Err(MeshKeyError::TooShort(bytes)),
+            bytes if bytes > PASSPHRASE_MAX_BYTES => Err(MeshKeyError::TooLong(bytes)),
+            _ => Ok(Self::Passphrase(crate::secret::SecretText::new(text))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn passphrases_have_8_to_255_bytes_without_the_last_line_end() {
+        assert_eq!(MeshKeyText::parse("1234567\r\n"), Err(MeshKeyError::TooShort(7)));
+        assert_eq!(
+            MeshKeyText::parse("12345678\n"),
+            Ok(MeshKeyText::Passphrase(crate::secret::SecretText::new("12345678")))
+        );
+        assert!(MeshKeyText::parse(&"a".repeat(255)).is_ok());
+        assert_eq!(MeshKeyText::parse(&"a".repeat(256)), Err(MeshKeyError::TooLong(256)));
+    }
+
+    #[test]
+    fn a_damaged_generated_key_never_becomes_a_passphrase() {
+        let mut text = encode_key(MESH_KEY_PREFIX, &[7; KEY_BYTES]).to_string();
+        assert!(matches!(MeshKeyText::parse(&text), Ok(MeshKeyText::Generated(_))));
+        assert!(matches!(MeshKeyText::parse(&text.to_ascii_uppercase()), Ok(MeshKeyText::Generated(_))));
+        text.pop();
+        assert_eq!(MeshKeyText::parse(&text), Err(MeshKeyError::Generated(KeyTextError::Encoding)));
+    }
+
+    proptest! {
+        #[test]
+        fn keys_read_back(bytes: [u8; KEY_BYTES]) {
+            let text = encode_key(PUBLIC_KEY_PREFIX, &bytes);
+            prop_assert_eq!(text.parse::<PublicKey>(), Ok(PublicKey(bytes)));
+        }
+
+        #[test]
+        fn one_changed_character_is_noticed(bytes: [u8; KEY_BYTES], at in 5usize..62, by in 1u8..32) {
+            let text = encode_key(PUBLIC_KEY_PREFIX, &bytes);
+            let alphabet = b"abcdefghijklmnopqrstuvwxyz234567";
+            let mut changed = text.as_bytes().to_vec();
+            let index = alphabet.iter().position(|c| *c == changed[at]).expect("alphabet");
+            changed[at] = alphabet[(index + usize::from(by)) % 32];
+            let changed = String::from_utf8(changed).expect("ascii");
+            prop_assert!(changed.parse::<PublicKey>().is_err());
+        }
+
+        #[test]
+        fn no_text_panics(text in "wvk1_\\PC{0,70}|\\PC{0,300}") {
+            let _ = (MeshKeyText::parse(&text), text.parse::<PublicKey>(), text.parse::<SiteId>());
+        }
+    }
+}

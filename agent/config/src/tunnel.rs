@@ -8,6 +8,14 @@ use url::Url;
 pub const CHANNELS_PER_SITE_DEFAULT: u8 = 2;
 /// The most data channels that an agent keeps to each peer site.
 pub const CHANNELS_PER_SITE_MAX: u8 = 16;
+/// The UDP port of a static peer's address that names none (DESIGN §5).
+pub const TUNNEL_PORT: u16 = 51_820;
+/// The port of a STUN server that names none (RFC 8489 §8).
+pub const STUN_PORT: u16 = 3_478;
+/// The most STUN servers of one tunnel socket.
+pub const STUN_SERVERS_MAX: usize = 16;
+/// The most threads that drive tunnels.
+pub const WORKERS_MAX: u8 = 64;
 /// The most tunnel sockets of one agent.
 pub const LOCAL_SOCKETS_MAX: usize = 16;
 
