@@ -1,4 +1,5 @@
 //! The wovenet data plane: sites find each other, build tunnels and forward sockets.
 
+pub mod forward;
 pub mod peer;
 pub mod tunnel;
