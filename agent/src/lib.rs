@@ -1,5 +1,7 @@
 //! The wovenet data plane: sites find each other, build tunnels and forward sockets.
 
 pub mod backoff;
+pub mod forward;
 pub mod peer;
+pub mod telemetry;
 pub mod tunnel;

@@ -214,6 +214,11 @@ impl Directory {
         }
     }
 
+    /// Tells whether the owner of `key` may try to prove who it is: not denied, and listed when only listed keys join.
+    pub fn admits_key(&self, key: &PublicKey) -> bool {
+        self.admit(key).is_ok()
+    }
+
     /// Judges the key and name of an authenticated peer.
     ///
     /// # Errors

@@ -22,6 +22,8 @@ pub enum ResetCode {
     Revoked,
     /// No bytes for longer than the app's idle timeout.
     Idle,
+    /// Nobody reads on, but what was sent the other way before stands.
+    NotWanted,
 }
 
 impl ResetCode {
@@ -33,7 +35,13 @@ impl ResetCode {
             Self::Timeout => 4,
             Self::Revoked => 5,
             Self::Idle => 6,
+            Self::NotWanted => 7,
         })
+    }
+
+    /// Tells whether the far side meant this with `code`.
+    pub fn is(self, code: u64) -> bool {
+        self.code().into_inner() == code
     }
 }
 
@@ -86,11 +94,14 @@ impl SendHalf {
     }
 
     /// Resolves when the far side stops reading, or the channel is lost; never after all data was acknowledged.
-    pub async fn stopped(&self) -> StreamError {
-        match self.stream.stopped().await {
-            Ok(Some(code)) => StreamError::Stopped(code.into_inner()),
-            Ok(None) => std::future::pending().await,
-            Err(_) => StreamError::ChannelLost,
+    pub fn stopped(&self) -> impl Future<Output = StreamError> + Send + 'static + use<> {
+        let stopped = self.stream.stopped();
+        async move {
+            match stopped.await {
+                Ok(Some(code)) => StreamError::Stopped(code.into_inner()),
+                Ok(None) => std::future::pending().await,
+                Err(_) => StreamError::ChannelLost,
+            }
         }
     }
 }
@@ -120,9 +131,17 @@ impl RecvHalf {
     pub async fn read_chunk(&mut self, max_bytes: usize) -> Result<Option<Bytes>, StreamError> {
         match self.stream.read_chunk(max_bytes, true).await {
             Ok(chunk) => Ok(chunk.map(|chunk| chunk.bytes)),
-            Err(quinn::ReadError::Reset(code)) => Err(StreamError::Reset(code.into_inner())),
-            Err(_) => Err(StreamError::ChannelLost),
+            Err(error) => Err(read_error(error)),
         }
+    }
+
+    /// Receives up to `chunks.len()` chunks by reference and returns how many; `None` is the far side's end of file.
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// [`StreamError`] when the far side or the channel ended the half early.
+    pub async fn read_chunks(&mut self, chunks: &mut [Bytes]) -> Result<Option<usize>, StreamError> {
+        self.stream.read_chunks(chunks).await.map_err(read_error)
     }
 
     /// Fills `buffer`; used for headers and answers.
@@ -132,8 +151,7 @@ impl RecvHalf {
     pub async fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), StreamError> {
         self.stream.read_exact(buffer).await.map_err(|error| match error {
             quinn::ReadExactError::FinishedEarly(_) => StreamError::Reset(0),
-            quinn::ReadExactError::ReadError(quinn::ReadError::Reset(code)) => StreamError::Reset(code.into_inner()),
-            quinn::ReadExactError::ReadError(_) => StreamError::ChannelLost,
+            quinn::ReadExactError::ReadError(error) => read_error(error),
         })
     }
 
@@ -141,6 +159,13 @@ impl RecvHalf {
     pub fn stop(&mut self, code: ResetCode) {
         // The only error is that the half is already closed.
         self.stream.stop(code.code()).ok();
+    }
+}
+
+fn read_error(error: quinn::ReadError) -> StreamError {
+    match error {
+        quinn::ReadError::Reset(code) => StreamError::Reset(code.into_inner()),
+        _ => StreamError::ChannelLost,
     }
 }
 

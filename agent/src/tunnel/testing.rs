@@ -21,9 +21,15 @@ pub(crate) type Halves = (SendHalf, RecvHalf);
 
 impl Pair {
     pub(crate) async fn connect() -> Self {
+        Self::connect_with(quinn::TransportConfig::default()).await
+    }
+
+    /// Connects with the listener's limits and windows as given.
+    pub(crate) async fn connect_with(transport: quinn::TransportConfig) -> Self {
         let (dialler_key, listener_key) = (SiteKey::generate().unwrap(), SiteKey::generate().unwrap());
         let server = tls::server_config(&listener_key, Arc::new(|_| true)).unwrap();
-        let server = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(server).unwrap()));
+        let mut server = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(server).unwrap()));
+        server.transport_config(Arc::new(transport));
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let listening = quinn::Endpoint::server(server, any).unwrap();
         let dialling = quinn::Endpoint::client(any).unwrap();
@@ -44,7 +50,7 @@ impl Pair {
     }
 }
 
-fn halves(send: quinn::SendStream, recv: quinn::RecvStream) -> Halves {
+pub(crate) fn halves(send: quinn::SendStream, recv: quinn::RecvStream) -> Halves {
     let guard = StreamGuard::detached();
     (SendHalf::new(send, guard.clone()), RecvHalf::new(recv, guard))
 }

@@ -1,0 +1,205 @@
+//! One client of a remote app: finds it a provider, opens the stream, and hands both to the copy.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+use wovenet_config::app::{Provider, RemoteApp};
+
+use crate::forward::app_stream::{AppStream, DetachedStream};
+use crate::forward::copy::{AwaitedAnswer, Copy};
+use crate::forward::live::LiveStream;
+use crate::forward::metrics::StreamResult;
+use crate::forward::provider;
+use crate::forward::shared::Shared;
+use crate::tunnel::{Answer, OpenError, OpenedStream, ProviderState, RecvHalf, SendHalf, StreamHeader};
+
+/// How often a client that waits looks for a better provider.
+const RECHOOSE_INTERVAL: Duration = Duration::from_millis(200);
+
+/// A client that was accepted.
+pub(super) struct Client {
+    shared: Arc<Shared>,
+    app: Arc<RemoteApp>,
+    socket: AppStream,
+    stream: LiveStream,
+    since: Instant,
+    deadline: Instant,
+}
+
+/// A stream that the client's bytes may go to.
+struct Opened {
+    stream: OpenedStream,
+    answer: Option<AwaitedAnswer>,
+}
+
+impl Client {
+    pub(super) fn new(shared: Arc<Shared>, app: Arc<RemoteApp>, socket: AppStream, stream: LiveStream) -> Self {
+        let since = Instant::now();
+        let deadline = since + app.connect_timeout;
+        Self { shared, app, socket, stream, since, deadline }
+    }
+
+    /// Serves the client up to the copy, which is a task of the stream's own runtime. A client that cannot be served
+    /// is reset by dropping its socket.
+    pub(super) async fn run(self) {
+        let opened = tokio::select! {
+            biased;
+            () = self.stream.revoked.cancelled() => Err(StreamResult::Reset),
+            opened = self.open() => opened,
+        };
+        match opened {
+            Ok(opened) => self.hand_over(opened),
+            Err(result) => end(&self.app, &self.stream, self.since, result),
+        }
+    }
+
+    /// Opens a stream to the first provider that takes it.
+    async fn open(&self) -> Result<Opened, StreamResult> {
+        let mut untried: Vec<&Provider> = self.app.providers.iter().collect();
+        let mut last = StreamResult::NoPath;
+        while !untried.is_empty() {
+            let (index, mut stream) = self.reach(&untried).await?;
+            self.write_header(&mut stream.send, untried[index]).await?;
+            if self.app.providers.len() == 1 {
+                // The answer is awaited by the copy: what the client has sent need not wait for it.
+                let answer = AwaitedAnswer { since: self.since, deadline: self.deadline };
+                return Ok(Opened { stream, answer: Some(answer) });
+            }
+            match self.read_answer(&mut stream.recv).await? {
+                StreamResult::Ok => return Ok(Opened { stream, answer: None }),
+                result => last = result,
+            }
+            untried.remove(index);
+        }
+        Err(last)
+    }
+
+    /// Opens a stream to the best of `providers`, choosing again while none is there.
+    async fn reach(&self, providers: &[&Provider]) -> Result<(usize, OpenedStream), StreamResult> {
+        let reached = timeout_at(self.deadline, async {
+            loop {
+                if let Some(reached) = self.try_reach(providers).await? {
+                    return Ok(reached);
+                }
+            }
+        });
+        tokio::select! {
+            biased;
+            reached = reached => reached.unwrap_or(Err(StreamResult::NoPath)),
+            () = self.socket.abandoned() => Err(StreamResult::Reset),
+        }
+    }
+
+    /// Waits for the provider that is best now, until another one is better.
+    async fn try_reach(&self, providers: &[&Provider]) -> Result<Option<(usize, OpenedStream)>, StreamResult> {
+        let Some(index) = provider::choose(&self.candidates(providers), rand::random()) else {
+            return Err(StreamResult::NoPath);
+        };
+        let mut opening = self.shared.opener.open(providers[index].site.clone());
+        loop {
+            tokio::select! {
+                biased;
+                opened = &mut opening => match opened {
+                    Ok(stream) => return Ok(Some((index, stream))),
+                    Err(OpenError::ShuttingDown) => return Err(StreamResult::NoPath),
+                    Err(OpenError::UnknownSite | OpenError::NoPath) => {
+                        sleep(RECHOOSE_INTERVAL).await;
+                        return Ok(None);
+                    }
+                },
+                () = sleep(RECHOOSE_INTERVAL) => {
+                    let candidates = self.candidates(providers);
+                    if candidates.iter().any(|(_, state)| *state < candidates[index].1) {
+                        return Ok(None);
+                    }
+                }
+            }
+        }
+    }
+
+    fn candidates<'a>(&self, providers: &[&'a Provider]) -> Vec<(&'a Provider, ProviderState)> {
+        let state = |provider: &Provider| self.shared.opener.state(&provider.site, &provider.app);
+        providers.iter().map(|provider| (*provider, state(provider))).collect()
+    }
+
+    async fn write_header(&self, send: &mut SendHalf, provider: &Provider) -> Result<(), StreamResult> {
+        let header = StreamHeader {
+            app: provider.app.clone(),
+            port: self.app.port.clone(),
+            target: self.app.target.as_ref().map(ToString::to_string),
+            client: self.socket.remote_addr(),
+        };
+        let bytes = header.encode().map_err(|_| StreamResult::Failed)?;
+        let written = timeout_at(self.deadline, send.write_chunk(bytes)).await;
+        written.map_err(|_| StreamResult::Timeout)?.map_err(|_| StreamResult::Failed)
+    }
+
+    /// Reads the answer; an error is final, a result other than `Ok` is this provider's.
+    async fn read_answer(&self, recv: &mut RecvHalf) -> Result<StreamResult, StreamResult> {
+        let never_read = false.into();
+        let answer = tokio::select! {
+            biased;
+            answer = timeout_at(self.deadline, Answer::read(recv)) => answer.map_err(|_| StreamResult::Timeout)?,
+            () = self.socket.broken(&never_read) => return Err(StreamResult::Reset),
+        };
+        Ok(match answer {
+            Ok(Answer::Ok) => {
+                self.stream.metrics().open_seconds.observe(self.since.elapsed().as_secs_f64());
+                StreamResult::Ok
+            }
+            Ok(Answer::Refused) => StreamResult::Refused,
+            Ok(Answer::Busy) => StreamResult::Busy,
+            Ok(Answer::Failed) | Err(_) => StreamResult::Failed,
+        })
+    }
+
+    fn hand_over(self, opened: Opened) {
+        let Self { shared, app, socket, stream, since, .. } = self;
+        let OpenedStream { send, recv, runtime, .. } = opened.stream;
+        match socket.detach() {
+            Ok(socket) => {
+                let relay = Relay { app, socket, stream, since, answer: opened.answer };
+                shared.spawn(&runtime, relay.run(send, recv));
+            }
+            Err(_) => end(&app, &stream, since, StreamResult::Reset),
+        }
+    }
+}
+
+/// A client with its stream, on the way to the stream's runtime.
+struct Relay {
+    app: Arc<RemoteApp>,
+    socket: DetachedStream,
+    stream: LiveStream,
+    since: Instant,
+    answer: Option<AwaitedAnswer>,
+}
+
+impl Relay {
+    async fn run(self, send: SendHalf, recv: RecvHalf) {
+        let Self { app, socket, stream, since, answer } = self;
+        let result = match socket.attach() {
+            Ok(socket) => {
+                let copy = Copy {
+                    socket,
+                    send,
+                    recv,
+                    revoked: stream.revoked.clone(),
+                    idle_timeout: app.idle_timeout,
+                    answer,
+                    metrics: Arc::clone(stream.metrics()),
+                };
+                copy.run().await.map_or_else(|abort| abort.result(), |()| StreamResult::Ok)
+            }
+            Err(_) => StreamResult::Reset,
+        };
+        end(&app, &stream, since, result);
+    }
+}
+
+fn end(app: &RemoteApp, stream: &LiveStream, since: Instant, result: StreamResult) {
+    stream.metrics().count(result);
+    let elapsed_ms = since.elapsed().as_millis() as u64;
+    tracing::debug!(listen_addr = %app.local_socket, result = result.label(), elapsed_ms, "stream ended");
+}
