@@ -1,5 +1,6 @@
 //! The wovenet data plane: sites find each other, build tunnels and forward sockets.
 
+pub mod api;
 pub mod backoff;
 pub mod forward;
 pub mod peer;

@@ -19,7 +19,7 @@ use wovenet_config::socket::AppSocket;
 use crate::forward::{DRAIN_DEFAULT, Forward, ForwardSettings};
 use crate::peer::{PeerIdentity, SiteKey};
 use crate::tunnel::testing::Pair;
-use crate::tunnel::{IncomingStream, OpenError, OpenedStream, ProviderState, RecvHalf, SendHalf, StreamOpener};
+use crate::tunnel::{IncomingStream, OpenError, OpenedStream, ProviderState, StreamOpener};
 
 /// How long a test waits for anything; generous, as the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -205,7 +205,7 @@ pub(crate) fn metric(registry: &Registry, name: &str, labels: &[(&str, &str)]) -
     let fits = |metric: &&prometheus::proto::Metric| {
         labels.iter().all(|(k, v)| metric.get_label().iter().any(|pair| pair.name() == *k && pair.value() == *v))
     };
-    series.filter(fits).map(|m| m.get_counter().value() + m.get_gauge().value()).sum()
+    series.filter(fits).map(|m| m.get_counter().get_value() + m.get_gauge().get_value()).sum()
 }
 
 /// An app that serves each connection with `serve`.
