@@ -1,7 +1,10 @@
 //! The wovenet data plane: sites find each other, build tunnels and forward sockets.
 
 pub mod api;
+pub mod app;
 pub mod backoff;
+pub mod cli;
+pub mod discovery;
 pub mod forward;
 pub mod peer;
 pub mod telemetry;

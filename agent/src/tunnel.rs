@@ -87,7 +87,7 @@ pub struct TunnelSettings<'a> {
     /// The directory of known sites.
     pub peers: Peers,
     /// The mesh keys.
-    pub ring: watch::Receiver<Arc<MeshKeyRing>>,
+    pub ring: watch::Receiver<MeshKeyRing>,
     /// What this agent states of itself.
     pub statement: watch::Receiver<SignedStatement>,
     /// What this site exposes.

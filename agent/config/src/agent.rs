@@ -42,6 +42,10 @@ pub struct AgentConfig {
     pub health: Option<Health>,
     /// Where the agent keeps its state; `None` is `$HOME/.wovenet/state`.
     pub state_dir: Option<PathBuf>,
+    /// PEM file with the site key, when several agents share one; `None` is a key of its own in the state directory.
+    pub site_key_file: Option<PathBuf>,
+    /// Tells apart the agents of one site; `None` is the name of the host.
+    pub node_name: Option<String>,
 }
 
 /// The one or two keys of a mesh.

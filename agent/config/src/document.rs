@@ -71,6 +71,12 @@ pub struct Document {
     /// Where the agent keeps its state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub state_dir: Option<String>,
+    /// PEM file with the site key that several agents share.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub site_key_file: Option<String>,
+    /// Tells apart the agents of one site.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
     /// STUN servers of every socket that names none itself.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stun: Vec<String>,

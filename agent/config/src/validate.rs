@@ -24,6 +24,9 @@ use crate::logger::{Format, Level, Logger};
 use crate::name::SiteName;
 use crate::problem::{Problem, Severity};
 
+/// The longest node name, in bytes: that of a DNS name.
+pub const NODE_NAME_MAX_BYTES: usize = 253;
+
 /// A document that was found good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Validated {
@@ -64,6 +67,8 @@ fn config(document: &Document, report: &mut Report) -> Option<AgentConfig> {
     let api = api::api(document.restful_api.as_ref(), report);
     let health = api::health(document.health.as_ref(), report);
     let state_dir = path("stateDir", document.state_dir.as_deref(), report);
+    let site_key_file = path("siteKeyFile", document.site_key_file.as_deref(), report);
+    let node_name = node_name(document.node_name.as_deref(), report);
     listeners::check(document, api.as_ref(), health, report);
     Some(AgentConfig {
         revision: document.revision.unwrap_or(0),
@@ -80,7 +85,18 @@ fn config(document: &Document, report: &mut Report) -> Option<AgentConfig> {
         api,
         health,
         state_dir,
+        site_key_file,
+        node_name,
     })
+}
+
+fn node_name(text: Option<&str>, report: &mut Report) -> Option<String> {
+    let name = text?;
+    if name.is_empty() || name.len() > NODE_NAME_MAX_BYTES || name.chars().any(char::is_control) {
+        report.error("nodeName", format!("must have 1 to {NODE_NAME_MAX_BYTES} bytes and no control characters"));
+        return None;
+    }
+    Some(name.to_owned())
 }
 
 fn site_name(text: Option<&str>, report: &mut Report) -> Option<SiteName> {

@@ -1,6 +1,7 @@
 //! The mesh key and what is derived from it (PROTOCOL §1).
 
 use std::fmt;
+use std::sync::Arc;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::{digest, hkdf, hmac, rand};
@@ -136,7 +137,7 @@ impl fmt::Debug for MeshKey {
 /// The mesh keys that are accepted now: the primary one, then the second one during a rotation.
 #[derive(Clone, Debug)]
 pub struct MeshKeyRing {
-    keys: Vec<MeshKey>,
+    keys: Arc<[MeshKey]>,
 }
 
 impl MeshKeyRing {
@@ -150,7 +151,7 @@ impl MeshKeyRing {
             ring.push(MeshKey::derive(secondary, configured_topic)?);
         }
         ring.dedup_by_key(|key| key.id);
-        Ok(Self { keys: ring })
+        Ok(Self { keys: ring.into() })
     }
 
     /// Returns the keys, best first.

@@ -76,7 +76,7 @@ impl HandshakeError {
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {
     pub(super) key: PublicKey,
-    pub(super) ring: Arc<MeshKeyRing>,
+    pub(super) ring: MeshKeyRing,
     pub(super) statement: SignedStatement,
 }
 

@@ -25,7 +25,7 @@ pub(super) struct Shared {
     pub(super) site_key: SiteKey,
     pub(super) agent: AgentId,
     pub(super) peers: Peers,
-    pub(super) ring: watch::Receiver<Arc<MeshKeyRing>>,
+    pub(super) ring: watch::Receiver<MeshKeyRing>,
     pub(super) statement: watch::Receiver<SignedStatement>,
     pub(super) exposed: watch::Receiver<Arc<Vec<ExposedApp>>>,
     pub(super) channels_per_site: watch::Receiver<usize>,

@@ -27,9 +27,9 @@ pub fn mesh_key(byte: u8) -> MeshKeyText {
     MeshKeyText::Generated(SecretBytes::new(Zeroizing::new([byte; 32])))
 }
 
-pub fn ring(primary: u8, secondary: Option<u8>) -> Arc<MeshKeyRing> {
+pub fn ring(primary: u8, secondary: Option<u8>) -> MeshKeyRing {
     let keys = MeshKeys { primary: mesh_key(primary), secondary: secondary.map(mesh_key) };
-    Arc::new(MeshKeyRing::derive(&keys, None).unwrap())
+    MeshKeyRing::derive(&keys, None).unwrap()
 }
 
 pub fn exposed(name: &str) -> ExposedApp {
@@ -49,7 +49,7 @@ pub struct Options {
     pub key: SiteKey,
     pub host: &'static str,
     pub generation: u64,
-    pub mesh: Arc<MeshKeyRing>,
+    pub mesh: MeshKeyRing,
     pub trust: Trust,
     pub listens: bool,
     pub channels: u8,
@@ -78,7 +78,7 @@ pub struct Agent {
     pub tunnels: Tunnels,
     pub handle: TunnelHandle,
     pub registry: prometheus::Registry,
-    pub ring: watch::Sender<Arc<MeshKeyRing>>,
+    pub ring: watch::Sender<MeshKeyRing>,
     pub statement: watch::Sender<SignedStatement>,
     pub exposed: watch::Sender<Arc<Vec<ExposedApp>>>,
     pub trust: Trust,

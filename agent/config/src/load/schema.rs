@@ -54,6 +54,8 @@ pub(super) const ROOT: &[Field] = &[
     field("restfulApi", Section(RESTFUL_API)),
     field("health", Section(&[field("enabled", Boolean), field("listenAddr", Text)])),
     field("stateDir", Text),
+    field("siteKeyFile", Text),
+    field("nodeName", Text),
     field("revision", Number),
     field("stun", Texts),
 ];

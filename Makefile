@@ -1,0 +1,54 @@
+# The one entry point. Each target says what it needs.
+
+CARGO ?= cargo
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/wovenet
+export CARGO_TARGET_DIR ?= $(CACHE)/target
+TOOLS := $(CACHE)/tools
+export PATH := $(TOOLS)/bin:$(PATH)
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test packages lint deny unit netns bench openapi release clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+build: ## build everything (needs Rust and a C compiler)
+	$(CARGO) build --workspace --all-targets
+
+demo: ## two sites on this machine, with failures shown (needs Rust and a C compiler; no root)
+	$(CARGO) build -p wovenet-agent -p wovenet-tests --bins
+	$(CARGO_TARGET_DIR)/debug/wovenet-demo
+
+test: packages lint unit netns ## everything (needs Rust; root for packages and network namespaces, or SKIP_NETNS=1)
+
+packages: ## install the Debian packages that the tests need (root), or name those that are missing
+	@tests/packages.sh
+
+lint: deny ## formatting, clippy with warnings denied, each crate alone, dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	for crate in wovenet-config wovenet-agent; do $(CARGO) check -p $$crate || exit 1; done
+
+deny: $(TOOLS)/bin/cargo-deny
+	cargo-deny check bans licenses sources
+
+$(TOOLS)/bin/cargo-deny:
+	$(CARGO) install --locked --root $(TOOLS) cargo-deny
+
+unit: ## unit and integration tests (no root)
+	$(CARGO) test --workspace
+
+netns: ## network-namespace tests (root)
+	@tests/netns.sh
+
+release: ## the agent as people run it
+	$(CARGO) build --release -p wovenet-agent
+
+bench: ## side-by-side benchmark (root)
+	@tests/bench.sh
+
+openapi: ## write docs/openapi.json anew
+	$(CARGO) run -q -p wovenet-agent -- openapi > docs/openapi.json
+
+clean: ## remove the build caches
+	rm -rf $(CACHE)

@@ -1,0 +1,84 @@
+//! Keeps what this agent states about its addresses in line with its tunnel sockets and the host's network.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use wovenet_config::tunnel::{LocalSocket, Tunnel};
+
+use crate::discovery::addresses::Addresses;
+use crate::discovery::network::interface_addresses;
+use crate::forward::NodeAddresses;
+use crate::peer::{EndpointAddress, OwnStatement};
+use crate::tunnel::{SocketState, SocketStates};
+
+/// Follows sockets and network until the agent ends; only sockets that listen are stated.
+pub(super) async fn follow(
+    mut tunnel: watch::Receiver<Tunnel>,
+    mut sockets: watch::Receiver<SocketStates>,
+    network: watch::Receiver<u64>,
+    own: watch::Sender<OwnStatement>,
+) {
+    loop {
+        let configured = tunnel.borrow_and_update().local_sockets.clone();
+        let (listening, bound) = listening(&configured, &sockets.borrow_and_update());
+        let nothing_listens = listening.is_empty();
+        let addresses = Addresses::start(listening, bound, network.clone());
+        let mut found = addresses.subscribe();
+        loop {
+            let endpoints = found.borrow_and_update().clone();
+            // Until the first look-up, and while every one fails, what was stated before stands.
+            if nothing_listens || !endpoints.is_empty() {
+                state(&own, endpoints);
+            }
+            tokio::select! {
+                changed = tunnel.changed() => if changed.is_err() { return } else { break },
+                changed = sockets.changed() => if changed.is_err() { return } else { break },
+                changed = found.changed() => if changed.is_err() { break },
+            }
+        }
+        addresses.shutdown().await;
+    }
+}
+
+fn listening(configured: &[LocalSocket], states: &SocketStates) -> (Vec<LocalSocket>, BTreeMap<usize, u16>) {
+    let bound_port = |socket: &LocalSocket| match states.get(&socket.listen) {
+        Some(SocketState::Listening(address)) => Some(address.port()),
+        Some(SocketState::Failed(_)) | None => None,
+    };
+    let listening: Vec<_> =
+        configured.iter().filter_map(|socket| Some((socket.clone(), bound_port(socket)?))).collect();
+    let ports = listening.iter().enumerate().map(|(index, (_, port))| (index, *port)).collect();
+    (listening.into_iter().map(|(socket, _)| socket).collect(), ports)
+}
+
+fn state(own: &watch::Sender<OwnStatement>, endpoints: Vec<EndpointAddress>) {
+    own.send_if_modified(|own| {
+        let differs = own.base().endpoints != endpoints;
+        if differs {
+            tracing::info!(?endpoints, "this agent's addresses changed");
+            *own = own.with_endpoints(endpoints);
+        }
+        differs
+    });
+}
+
+/// Keeps the node's own addresses, which range apps must not reach, and returns what tells them.
+pub(super) fn node_addresses(mut network: watch::Receiver<u64>) -> NodeAddresses {
+    let known: Arc<ArcSwap<Vec<IpAddr>>> = Arc::default();
+    let kept = known.clone();
+    tokio::spawn(async move {
+        loop {
+            match interface_addresses().await {
+                Ok(addresses) => kept.store(Arc::new(addresses)),
+                Err(error) => tracing::warn!(%error, "cannot list the addresses of this host"),
+            }
+            if network.changed().await.is_err() {
+                return;
+            }
+        }
+    });
+    Arc::new(move || known.load().as_ref().clone())
+}

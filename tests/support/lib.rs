@@ -1,0 +1,9 @@
+//! The harness: real processes, real sockets, real brokers, and waiting for conditions instead of time.
+
+pub mod agent;
+pub mod broker;
+pub mod http;
+pub mod ports;
+pub mod process;
+pub mod until;
+pub mod web;
