@@ -205,7 +205,7 @@ pub(crate) fn metric(registry: &Registry, name: &str, labels: &[(&str, &str)]) -
     let fits = |metric: &&prometheus::proto::Metric| {
         labels.iter().all(|(k, v)| metric.get_label().iter().any(|pair| pair.name() == *k && pair.value() == *v))
     };
-    series.filter(fits).map(|m| m.get_counter().value() + m.get_gauge().value()).sum()
+    series.filter(fits).map(|m| m.get_counter().get_value() + m.get_gauge().get_value()).sum()
 }
 
 /// An app that serves each connection with `serve`.
@@ -227,4 +227,17 @@ where
 /// A port that nobody listens on.
 pub(crate) async fn dead_app() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// An opener for tests that open nothing.
+pub(crate) struct NoOpener;
+
+impl StreamOpener for NoOpener {
+    fn state(&self, _site: &SiteName, _app: &AppName) -> ProviderState {
+        ProviderState::NoPath
+    }
+
+    fn open(&self, _site: SiteName) -> BoxFuture<'static, Result<OpenedStream, OpenError>> {
+        futures_util::future::ready(Err(OpenError::NoPath)).boxed()
+    }
 }
