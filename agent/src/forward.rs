@@ -1,11 +1,13 @@
 //! Forwarding: local sockets whose clients reach apps of other sites, and connectors that dial our own apps for them.
 
 mod access;
+mod answer;
 mod app_stream;
 mod audit;
 mod client;
 mod connector;
 mod copy;
+mod dialler;
 mod download;
 mod flow;
 mod listener;
@@ -36,7 +38,8 @@ use wovenet_config::socket::AppSocket;
 
 use crate::tunnel::{ServeStream, StreamOpener};
 
-pub use connector::{APP_DIALS_MAX, DIALS_MAX, HEADER_TIMEOUT, NodeAddresses};
+pub use connector::{HEADER_TIMEOUT, NodeAddresses};
+pub use dialler::{APP_DIALS_MAX, DIALS_MAX};
 pub use listener::ListenerState;
 pub use metrics::Role;
 

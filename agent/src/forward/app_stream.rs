@@ -135,7 +135,7 @@ impl AppStream {
             Self::Tcp(stream) => {
                 stream.ready(Interest::ERROR).await.ok();
             }
-            Self::Unix(stream) => unix_broken(stream, read_ended).await,
+            Self::Unix(stream) => Box::pin(unix_broken(stream, read_ended)).await,
         }
     }
 

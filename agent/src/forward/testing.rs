@@ -139,16 +139,16 @@ impl Drop for World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::with(quinn::TransportConfig::default()).await
+        Self::with(quinn::TransportConfig::default(), DRAIN_DEFAULT).await
     }
 
-    pub(crate) async fn with(transport: quinn::TransportConfig) -> Self {
+    pub(crate) async fn with(transport: quinn::TransportConfig, drain: Duration) -> Self {
         let pair = Pair::connect_with(transport).await;
         let connection = pair.dialler.clone();
         let opener = Arc::new(PairOpener { connection, states: Mutex::default(), changed: tokio::sync::Notify::new() });
         let (near_registry, far_registry) = (Registry::new(), Registry::new());
-        let near = start(&opener, &near_registry);
-        let far = start(&opener, &far_registry);
+        let near = start(&opener, &near_registry, drain);
+        let far = start(&opener, &far_registry, drain);
         let (listener, serve) = (pair.listener.clone(), far.serve());
         let accepting = tokio::spawn(async move {
             let mut streams = tokio::task::JoinSet::new();
@@ -188,12 +188,12 @@ impl World {
     }
 }
 
-fn start(opener: &Arc<PairOpener>, registry: &Registry) -> Arc<Forward> {
+fn start(opener: &Arc<PairOpener>, registry: &Registry, drain: Duration) -> Arc<Forward> {
     let settings = ForwardSettings {
         opener: Arc::new(Opener(Arc::clone(opener))),
         registry: registry.clone(),
         node_addresses: Arc::new(Vec::new),
-        drain: DRAIN_DEFAULT,
+        drain,
     };
     Arc::new(Forward::start(settings).unwrap())
 }

@@ -100,6 +100,17 @@ async fn a_removed_remote_app_lets_its_streams_go_on() {
 }
 
 #[tokio::test]
+async fn a_stream_of_a_removed_remote_app_is_reset_when_it_outlives_the_drain() {
+    let world = World::with(quinn::TransportConfig::default(), Duration::from_millis(300)).await;
+    world.far.apply(&[], &[echo_exposed("app").await]);
+    world.near.apply(&[remote("app")], &[]);
+    let mut client = connect(world.bound(0).await).await;
+    exchange(&mut client).await;
+    world.near.apply(&[], &[]);
+    expect_reset(&mut client).await;
+}
+
+#[tokio::test]
 async fn a_site_that_is_no_longer_allowed_loses_its_streams_and_no_others_do() {
     let world = World::new().await;
     let (mut narrowed, kept) = (echo_exposed("narrowed").await, echo_exposed("kept").await);

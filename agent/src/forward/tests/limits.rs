@@ -7,15 +7,15 @@ use wovenet_config::app::Target;
 use wovenet_config::socket::AppSocket;
 
 use super::{ask, connect, echo, expect_reset};
-use crate::forward::APP_DIALS_MAX;
 use crate::forward::testing::{World, app, exposed, metric, patiently, remote, until};
+use crate::forward::{APP_DIALS_MAX, DRAIN_DEFAULT};
 
 #[tokio::test]
 async fn two_thousand_connections_at_once_are_all_served() {
     const CONNECTIONS: usize = 2_000;
     let mut transport = quinn::TransportConfig::default();
     transport.max_concurrent_bidi_streams(16_384u32.into());
-    let world = World::with(transport).await;
+    let world = World::with(transport, DRAIN_DEFAULT).await;
     world.far.apply(&[], &[exposed("app", Target::Single(AppSocket::Tcp(app(echo).await)))]);
     world.near.apply(&[remote("app")], &[]);
     let address = world.bound(0).await;
