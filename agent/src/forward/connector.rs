@@ -143,6 +143,7 @@ impl Connector {
         };
         if let Err(error) = &header {
             tracing::debug!(site = %incoming.peer.name, %error, "stream header refused");
+            self.shared.metrics.count_refused_without_app();
             give_up(incoming, ResetCode::Refused);
         }
         header.ok()
@@ -174,7 +175,7 @@ impl Connector {
         self.audit.refused(peer, app, exposed.is_some(), cause);
         match exposed {
             Some(exposed) => exposed.live.metrics.count(StreamResult::Refused),
-            None => self.shared.metrics.count_unknown_app(),
+            None => self.shared.metrics.count_refused_without_app(),
         }
         Answer::Refused
     }

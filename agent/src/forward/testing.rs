@@ -82,6 +82,8 @@ pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {
 pub(crate) struct PairOpener {
     pub(crate) connection: quinn::Connection,
     pub(crate) states: Mutex<BTreeMap<SiteName, ProviderState>>,
+    /// Where the streams' tasks run; the test's own runtime unless set.
+    pub(crate) runtime: Mutex<Option<Handle>>,
     changed: tokio::sync::Notify,
 }
 
@@ -112,7 +114,8 @@ impl StreamOpener for Opener {
             }
             let (send, recv) = opener.connection.open_bi().await.map_err(|_| OpenError::NoPath)?;
             let (send, recv) = (SendHalf::new(send), RecvHalf::new(recv));
-            Ok(OpenedStream { send, recv, runtime: Handle::current(), peer: identity(APP_SITE) })
+            let runtime = opener.runtime.lock().clone().unwrap_or_else(Handle::current);
+            Ok(OpenedStream { send, recv, runtime, peer: identity(APP_SITE) })
         }
         .boxed()
     }
@@ -145,7 +148,12 @@ impl World {
     pub(crate) async fn with(transport: quinn::TransportConfig, drain: Duration) -> Self {
         let pair = Pair::connect_with(transport).await;
         let connection = pair.dialler.clone();
-        let opener = Arc::new(PairOpener { connection, states: Mutex::default(), changed: tokio::sync::Notify::new() });
+        let opener = Arc::new(PairOpener {
+            connection,
+            states: Mutex::default(),
+            runtime: Mutex::default(),
+            changed: tokio::sync::Notify::new(),
+        });
         let (near_registry, far_registry) = (Registry::new(), Registry::new());
         let near = start(&opener, &near_registry, drain);
         let far = start(&opener, &far_registry, drain);

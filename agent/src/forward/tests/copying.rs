@@ -137,3 +137,22 @@ async fn unix_sockets_serve_at_both_ends() {
     world.near.apply(&[], &[]);
     until("removed", || !local_path.exists()).await;
 }
+
+#[tokio::test]
+async fn bytes_are_moved_on_the_runtime_of_the_stream() {
+    let (world, address) = World::single(app(echo).await).await;
+    let other = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    *world.opener.runtime.lock() = Some(other.handle().clone());
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let thread = std::thread::spawn(move || other.block_on(async { stopped.await.ok() }));
+    assert_eq!(ask(address, &pattern(MIB)).await, pattern(MIB));
+
+    let mut client = connect(address).await;
+    client.write_all(b"x").await.unwrap();
+    patiently(client.read_exact(&mut [0u8; 1])).await.unwrap();
+    drop(stop);
+    tokio::task::spawn_blocking(|| thread.join()).await.unwrap().unwrap();
+    // The runtime is gone with its tasks: what they held is reset, not ended.
+    super::expect_reset(&mut client).await;
+    world.quiet().await;
+}

@@ -11,7 +11,7 @@ use wovenet_config::socket::AppSocket;
 use super::{ask, connect, echo, expect_reset};
 use crate::forward::HEADER_TIMEOUT;
 use crate::forward::testing::{World, app, dead_app, exposed, metric, patiently, remote, until};
-use crate::tunnel::{Answer, RecvHalf, SendHalf, StreamError, StreamHeader};
+use crate::tunnel::{Answer, RecvHalf, ResetCode, SendHalf, StreamError, StreamHeader};
 
 async fn open(world: &World) -> (SendHalf, RecvHalf) {
     let (send, recv) = world.pair.dialler.open_bi().await.unwrap();
@@ -100,6 +100,21 @@ async fn a_header_that_stalls_is_reset_after_its_time_even_when_bytes_trickle() 
     assert!(matches!(ended, Err(StreamError::Reset(_))));
     assert!(begun.elapsed() >= HEADER_TIMEOUT);
     assert_eq!(ask(address, b"still served").await, b"still served");
+}
+
+#[tokio::test]
+async fn a_storm_of_streams_that_are_reset_at_once_leaves_nothing_behind() {
+    let (world, address) = World::single(app(echo).await).await;
+    for round in 0..500 {
+        let (mut send, mut recv) = open(&world).await;
+        send.write_chunk(header("app")).await.unwrap();
+        if round % 2 == 0 {
+            recv.stop(ResetCode::AppReset);
+        }
+        send.reset(ResetCode::AppReset);
+    }
+    assert_eq!(ask(address, b"still served").await, b"still served");
+    world.quiet().await;
 }
 
 #[tokio::test]
