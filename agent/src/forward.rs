@@ -33,6 +33,7 @@ use prometheus::Registry;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use wovenet_config::app::{ExposedApp, RemoteApp};
 use wovenet_config::socket::AppSocket;
 
@@ -147,21 +148,21 @@ impl Forward {
         self.shared.changes.send_modify(|changes| *changes += 1);
     }
 
-    fn listen(&self, app: &RemoteApp, predecessors: Vec<tokio_util::sync::CancellationToken>) -> ListenerHandle {
+    fn listen(&self, app: &RemoteApp, predecessors: Vec<CancellationToken>) -> ListenerHandle {
         let metrics = self.shared.metrics.app(Role::Remote, &label(app));
         let live = LiveApp::new(metrics, &self.shared.revoked);
         Listener::start(&self.shared, &self.runtime, app.clone(), live, predecessors)
     }
 
     /// Closes a listener and drains its streams; returns what says that its socket is closed.
-    fn remove(&self, listener: ListenerHandle) -> tokio_util::sync::CancellationToken {
+    fn remove(&self, listener: ListenerHandle) -> CancellationToken {
         listener.closing.cancel();
-        let (closing, drain, live) = (self.shared.closing.clone(), self.drain, listener.live);
+        let (closing, drain, revoked) = (self.shared.closing.clone(), self.drain, listener.live.revocation());
         self.shared.spawn(&self.runtime, async move {
             tokio::select! {
                 // From then on the grace of the shutdown counts.
                 () = closing.cancelled() => {}
-                () = sleep(drain) => live.revoke(),
+                () = sleep(drain) => revoked.cancel(),
             }
         });
         listener.closed
