@@ -1,11 +1,13 @@
 //! Forwarding: local sockets whose clients reach apps of other sites, and connectors that dial our own apps for them.
 
 mod access;
+mod answer;
 mod app_stream;
 mod audit;
 mod client;
 mod connector;
 mod copy;
+mod dialler;
 mod download;
 mod flow;
 mod listener;
@@ -31,12 +33,14 @@ use prometheus::Registry;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use wovenet_config::app::{ExposedApp, RemoteApp};
 use wovenet_config::socket::AppSocket;
 
 use crate::tunnel::{ServeStream, StreamOpener};
 
-pub use connector::{APP_DIALS_MAX, DIALS_MAX, HEADER_TIMEOUT, NodeAddresses};
+pub use connector::{HEADER_TIMEOUT, NodeAddresses};
+pub use dialler::{APP_DIALS_MAX, DIALS_MAX};
 pub use listener::ListenerState;
 pub use metrics::Role;
 
@@ -144,21 +148,21 @@ impl Forward {
         self.shared.changes.send_modify(|changes| *changes += 1);
     }
 
-    fn listen(&self, app: &RemoteApp, predecessors: Vec<tokio_util::sync::CancellationToken>) -> ListenerHandle {
+    fn listen(&self, app: &RemoteApp, predecessors: Vec<CancellationToken>) -> ListenerHandle {
         let metrics = self.shared.metrics.app(Role::Remote, &label(app));
         let live = LiveApp::new(metrics, &self.shared.revoked);
         Listener::start(&self.shared, &self.runtime, app.clone(), live, predecessors)
     }
 
     /// Closes a listener and drains its streams; returns what says that its socket is closed.
-    fn remove(&self, listener: ListenerHandle) -> tokio_util::sync::CancellationToken {
+    fn remove(&self, listener: ListenerHandle) -> CancellationToken {
         listener.closing.cancel();
-        let (closing, drain, live) = (self.shared.closing.clone(), self.drain, listener.live);
+        let (closing, drain, revoked) = (self.shared.closing.clone(), self.drain, listener.live.revocation());
         self.shared.spawn(&self.runtime, async move {
             tokio::select! {
                 // From then on the grace of the shutdown counts.
                 () = closing.cancelled() => {}
-                () = sleep(drain) => live.revoke(),
+                () = sleep(drain) => revoked.cancel(),
             }
         });
         listener.closed

@@ -135,7 +135,7 @@ impl AppStream {
             Self::Tcp(stream) => {
                 stream.ready(Interest::ERROR).await.ok();
             }
-            Self::Unix(stream) => unix_broken(stream, read_ended).await,
+            Self::Unix(stream) => Box::pin(unix_broken(stream, read_ended)).await,
         }
     }
 
@@ -228,5 +228,22 @@ async fn dial_unix(path: &Path) -> io::Result<UnixStream> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => tokio::time::sleep(UNIX_BACKLOG_RETRY).await,
             result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tcp_connection_is_probed_when_silent_and_reset_unless_it_ends_cleanly() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = AppSocket::Tcp(listener.local_addr().unwrap());
+        let stream = AppStream::dial(&target).await.unwrap();
+        let socket = stream.socket();
+        assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.linger().unwrap(), Some(Duration::ZERO));
+        let probing = socket.tcp_keepalive_interval().unwrap() * socket.tcp_keepalive_retries().unwrap();
+        assert!(socket.tcp_keepalive_time().unwrap() + probing <= Duration::from_secs(120));
     }
 }

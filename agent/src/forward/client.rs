@@ -179,22 +179,17 @@ struct Relay {
 impl Relay {
     async fn run(self, send: SendHalf, recv: RecvHalf) {
         let Self { app, socket, stream, since, answer } = self;
-        let result = match socket.attach() {
-            Ok(socket) => {
-                let copy = Copy {
-                    socket,
-                    send,
-                    recv,
-                    revoked: stream.revoked.clone(),
-                    idle_timeout: app.idle_timeout,
-                    answer,
-                    metrics: Arc::clone(stream.metrics()),
-                };
-                copy.run().await.map_or_else(|abort| abort.result(), |()| StreamResult::Ok)
-            }
-            Err(_) => StreamResult::Reset,
+        let Ok(socket) = socket.attach() else { return end(&app, &stream, since, StreamResult::Reset) };
+        let copy = Copy {
+            socket,
+            send,
+            recv,
+            revoked: stream.revoked.clone(),
+            idle_timeout: app.idle_timeout,
+            answer,
+            metrics: Arc::clone(stream.metrics()),
         };
-        end(&app, &stream, since, result);
+        end(&app, &stream, since, copy.run().await);
     }
 }
 

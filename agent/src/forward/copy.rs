@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -87,21 +88,25 @@ pub(super) struct AwaitedAnswer {
 
 impl Copy {
     /// Copies until both directions are over. On an [`Abort`] both ends see a reset.
-    pub(super) async fn run(mut self) -> Result<(), Abort> {
+    pub(super) fn run(self) -> BoxFuture<'static, StreamResult> {
+        // Boxed once: moved from one async function into another it would be held by both.
+        Box::pin(self.copy())
+    }
+
+    async fn copy(mut self) -> StreamResult {
         let flow = Flow::new(&self.metrics);
-        let result = copy_both(
-            &self.socket,
-            &mut self.send,
-            &mut self.recv,
-            &flow,
-            Limits { revoked: &self.revoked, idle_timeout: self.idle_timeout, answer: self.answer },
-        )
-        .await;
-        match &result {
-            Ok(()) => self.socket.end_cleanly(),
-            Err(abort) => give_up(&mut self.send, &mut self.recv, abort, &flow),
+        let limits = Limits { revoked: &self.revoked, idle_timeout: self.idle_timeout, answer: self.answer };
+        match copy_both(&self.socket, &mut self.send, &mut self.recv, &flow, limits).await {
+            Ok(()) => {
+                self.socket.end_cleanly();
+                StreamResult::Ok
+            }
+            Err(abort) => {
+                tracing::debug!(error = %abort, "stream aborted");
+                give_up(&mut self.send, &mut self.recv, &abort, &flow);
+                abort.result()
+            }
         }
-        result
     }
 }
 
@@ -122,7 +127,8 @@ async fn copy_both(
     let mut up = pin!(upload(socket, send, flow));
     let mut down = pin!(async {
         if let Some(awaited) = limits.answer {
-            await_answer(recv, awaited, flow).await?;
+            // Boxed, as are all rare waits below: they would only make the long-lived task larger.
+            Box::pin(await_answer(recv, awaited, flow)).await?;
         }
         download(socket, recv, flow).await
     });
@@ -157,12 +163,18 @@ async fn cut(socket: &AppStream, flow: &Flow<'_>, revoked: &CancellationToken, i
         biased;
         () = revoked.cancelled() => Abort::Revoked,
         () = socket.broken(&flow.up_ended) => Abort::Local,
-        () = silence(flow, idle) => Abort::Idle,
+        () = silence_over(flow, idle) => Abort::Idle,
     }
 }
 
-async fn silence(flow: &Flow<'_>, limit: Option<Duration>) {
-    let Some(limit) = limit else { return std::future::pending().await };
+async fn silence_over(flow: &Flow<'_>, limit: Option<Duration>) {
+    match limit {
+        Some(limit) => Box::pin(silence(flow, limit)).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn silence(flow: &Flow<'_>, limit: Duration) {
     let (mut seen, mut silent_parts) = (flow.total(), 0);
     while silent_parts < IDLE_PARTS {
         tokio::time::sleep(limit / IDLE_PARTS).await;

@@ -71,6 +71,11 @@ impl LiveApp {
         self.open.load(Ordering::Relaxed)
     }
 
+    /// Returns what ends every stream when cancelled, without keeping the app's metrics.
+    pub(super) fn revocation(&self) -> CancellationToken {
+        self.revoked.clone()
+    }
+
     /// Ends every stream.
     pub(super) fn revoke(&self) {
         self.revoked.cancel();

@@ -69,7 +69,7 @@ pub(super) struct Metrics {
     pub(super) connect_timeout: Histogram,
     pub(super) accept_errors: IntCounter,
     pub(super) task_panics: IntCounter,
-    refused_elsewhere: IntCounter,
+    refused_without_app: IntCounter,
 }
 
 struct Families {
@@ -115,7 +115,7 @@ impl Metrics {
         let task_panics = counter(registry, "task_panics_total", "Moves when the task of one stream panicked.", &[])?;
         let refused = [NO_APP, Role::Exposed.label(), StreamResult::Refused.label()];
         Ok(Arc::new(Self {
-            refused_elsewhere: families.streams.with_label_values(&refused),
+            refused_without_app: families.streams.with_label_values(&refused),
             families,
             apps: Mutex::default(),
             connect_ok: connect.with_label_values(&["ok"]),
@@ -138,9 +138,9 @@ impl Metrics {
         made
     }
 
-    /// Counts a stream for an app that is not configured here.
-    pub(super) fn count_unknown_app(&self) {
-        self.refused_elsewhere.inc();
+    /// Counts a refused stream that named no app that is configured here.
+    pub(super) fn count_refused_without_app(&self) {
+        self.refused_without_app.inc();
     }
 }
 

@@ -1,5 +1,6 @@
 //! What every part of forwarding shares: the tunnels, the metrics, the tasks and the two steps of shutting down.
 
+use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -51,15 +52,18 @@ impl Shared {
     }
 }
 
-/// Sees the panic of one stream, so that the others go on. What the task held is dropped, and so reset.
-async fn survive(metrics: Arc<Metrics>, task: impl Future<Output = ()> + Send) {
-    if let Err(panic) = AssertUnwindSafe(task).catch_unwind().await {
-        metrics.task_panics.inc();
-        let error = panic
-            .downcast_ref::<&str>()
-            .map(|text| (*text).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
-        tracing::error!(error, "forwarding task panicked");
-    }
+/// Sees the panic of one stream, so that the others go on. What the task held is dropped, and so reset. Combinators
+/// keep the task's size: an async function would hold it twice.
+fn survive<F: Future<Output = ()> + Send>(metrics: Arc<Metrics>, task: F) -> impl Future<Output = ()> + Send + use<F> {
+    AssertUnwindSafe(task).catch_unwind().map(move |ended| {
+        if let Err(panic) = ended {
+            metrics.task_panics.inc();
+            tracing::error!(error = panic_text(&*panic), "forwarding task panicked");
+        }
+    })
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or_default()
 }

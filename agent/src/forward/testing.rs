@@ -82,6 +82,8 @@ pub(crate) async fn patiently<T>(future: impl Future<Output = T>) -> T {
 pub(crate) struct PairOpener {
     pub(crate) connection: quinn::Connection,
     pub(crate) states: Mutex<BTreeMap<SiteName, ProviderState>>,
+    /// Where the streams' tasks run; the test's own runtime unless set.
+    pub(crate) runtime: Mutex<Option<Handle>>,
     changed: tokio::sync::Notify,
 }
 
@@ -112,7 +114,8 @@ impl StreamOpener for Opener {
             }
             let (send, recv) = opener.connection.open_bi().await.map_err(|_| OpenError::NoPath)?;
             let (send, recv) = crate::tunnel::testing::halves(send, recv);
-            Ok(OpenedStream { send, recv, runtime: Handle::current(), peer: identity(APP_SITE) })
+            let runtime = opener.runtime.lock().clone().unwrap_or_else(Handle::current);
+            Ok(OpenedStream { send, recv, runtime, peer: identity(APP_SITE) })
         }
         .boxed()
     }
@@ -139,16 +142,21 @@ impl Drop for World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        Self::with(quinn::TransportConfig::default()).await
+        Self::with(quinn::TransportConfig::default(), DRAIN_DEFAULT).await
     }
 
-    pub(crate) async fn with(transport: quinn::TransportConfig) -> Self {
+    pub(crate) async fn with(transport: quinn::TransportConfig, drain: Duration) -> Self {
         let pair = Pair::connect_with(transport).await;
         let connection = pair.dialler.clone();
-        let opener = Arc::new(PairOpener { connection, states: Mutex::default(), changed: tokio::sync::Notify::new() });
+        let opener = Arc::new(PairOpener {
+            connection,
+            states: Mutex::default(),
+            runtime: Mutex::default(),
+            changed: tokio::sync::Notify::new(),
+        });
         let (near_registry, far_registry) = (Registry::new(), Registry::new());
-        let near = start(&opener, &near_registry);
-        let far = start(&opener, &far_registry);
+        let near = start(&opener, &near_registry, drain);
+        let far = start(&opener, &far_registry, drain);
         let (listener, serve) = (pair.listener.clone(), far.serve());
         let accepting = tokio::spawn(async move {
             let mut streams = tokio::task::JoinSet::new();
@@ -188,12 +196,12 @@ impl World {
     }
 }
 
-fn start(opener: &Arc<PairOpener>, registry: &Registry) -> Arc<Forward> {
+fn start(opener: &Arc<PairOpener>, registry: &Registry, drain: Duration) -> Arc<Forward> {
     let settings = ForwardSettings {
         opener: Arc::new(Opener(Arc::clone(opener))),
         registry: registry.clone(),
         node_addresses: Arc::new(Vec::new),
-        drain: DRAIN_DEFAULT,
+        drain,
     };
     Arc::new(Forward::start(settings).unwrap())
 }
@@ -227,4 +235,17 @@ where
 /// A port that nobody listens on.
 pub(crate) async fn dead_app() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// An opener for tests that open nothing.
+pub(crate) struct NoOpener;
+
+impl StreamOpener for NoOpener {
+    fn state(&self, _site: &SiteName, _app: &AppName) -> ProviderState {
+        ProviderState::NoPath
+    }
+
+    fn open(&self, _site: SiteName) -> BoxFuture<'static, Result<OpenedStream, OpenError>> {
+        futures_util::future::ready(Err(OpenError::NoPath)).boxed()
+    }
 }

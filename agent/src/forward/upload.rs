@@ -40,7 +40,7 @@ pub(super) async fn upload(socket: &AppStream, send: &mut SendHalf, flow: &Flow<
                 return Ok(());
             }
             Err(StreamError::Stopped(code)) if ResetCode::NotWanted.is(code) => {
-                return discard(socket, flow, StreamError::Stopped(code)).await;
+                return Box::pin(discard(socket, flow, StreamError::Stopped(code))).await;
             }
             Err(error) => return Err(error.into()),
         }

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{Either, pending, ready};
 use quinn::VarInt;
 
 use crate::tunnel::channel::StreamGuard;
@@ -95,14 +97,12 @@ impl SendHalf {
 
     /// Resolves when the far side stops reading, or the channel is lost; never after all data was acknowledged.
     pub fn stopped(&self) -> impl Future<Output = StreamError> + Send + 'static + use<> {
-        let stopped = self.stream.stopped();
-        async move {
-            match stopped.await {
-                Ok(Some(code)) => StreamError::Stopped(code.into_inner()),
-                Ok(None) => std::future::pending().await,
-                Err(_) => StreamError::ChannelLost,
-            }
-        }
+        // Combinators, as an async block would hold the inner future twice.
+        self.stream.stopped().then(|stopped| match stopped {
+            Ok(Some(code)) => Either::Left(ready(StreamError::Stopped(code.into_inner()))),
+            Ok(None) => Either::Right(pending()),
+            Err(_) => Either::Left(ready(StreamError::ChannelLost)),
+        })
     }
 }
 
