@@ -289,7 +289,7 @@ impl Directory {
     }
 
     /// Tells whether a key may be in the mesh at all.
-    fn admit(&self, key: &PublicKey) -> Result<(), Refusal> {
+    pub(crate) fn admit(&self, key: &PublicKey) -> Result<(), Refusal> {
         match self.trust {
             _ if self.denied.contains(key) => Err(Refusal::Denied),
             Trust::Pinned if !self.names.is_listed(key) => Err(Refusal::NotPinned),
