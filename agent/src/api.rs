@@ -3,3 +3,5 @@
 pub mod agent;
 
 pub use agent::{Agent, Applied, ApplyError, Origin};
+mod stub;
+pub use stub::*;

@@ -1,12 +1,14 @@
 //! Who a site is: the mesh key that makes it a member, the site key that makes it itself, and what it states.
 
 pub mod directory;
+pub mod generation;
 pub mod mesh_key;
 pub mod own_statement;
 pub mod peers;
 pub mod seal;
 pub mod site_key;
 pub mod statement;
+pub mod store;
 pub mod usable;
 
 #[cfg(test)]
@@ -21,6 +23,7 @@ pub use own_statement::OwnStatement;
 pub use peers::Peers;
 pub use site_key::{AgentId, SiteKey, SiteKeyError};
 pub use statement::{EndpointAddress, Learned, SignedStatement, Statement, StatementError, Transport};
+pub use store::{Location, Store, StoreError};
 
 /// An authenticated agent of another site.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -147,7 +147,7 @@ impl Core {
             peers,
             tunnels: handle,
             forward,
-            discovery_metrics: DiscoveryMetrics::register(&metrics)?,
+            discovery_metrics: DiscoveryMetrics::new(&metrics)?,
             metrics,
             store,
             level,
@@ -318,7 +318,7 @@ impl Core {
             metrics: self.discovery_metrics.clone(),
         });
         parts.discovery = settings.map(Discovery::start);
-        *self.brokers.lock() = parts.discovery.as_ref().map(Discovery::brokers).unwrap_or_default();
+        *self.brokers.lock() = parts.discovery.as_ref().map(|discovery| discovery.brokers().to_vec()).unwrap_or_default();
         self.changed();
     }
 

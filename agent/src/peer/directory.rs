@@ -214,11 +214,6 @@ impl Directory {
         }
     }
 
-    /// Tells whether the owner of `key` may try to prove who it is: not denied, and listed when only listed keys join.
-    pub fn admits_key(&self, key: &PublicKey) -> bool {
-        self.admit(key).is_ok()
-    }
-
     /// Judges the key and name of an authenticated peer.
     ///
     /// # Errors
@@ -294,7 +289,7 @@ impl Directory {
     }
 
     /// Tells whether a key may be in the mesh at all.
-    fn admit(&self, key: &PublicKey) -> Result<(), Refusal> {
+    pub(crate) fn admit(&self, key: &PublicKey) -> Result<(), Refusal> {
         match self.trust {
             _ if self.denied.contains(key) => Err(Refusal::Denied),
             Trust::Pinned if !self.names.is_listed(key) => Err(Refusal::NotPinned),

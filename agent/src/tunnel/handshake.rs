@@ -1,8 +1,6 @@
 //! The exchange that turns a TLS connection into a channel: the dialler proves membership first, and a stranger learns
 //! nothing (PROTOCOL §4).
 
-use std::sync::Arc;
-
 use aws_lc_rs::digest;
 use wovenet_config::key::PublicKey;
 

@@ -133,7 +133,7 @@ impl Listener {
     async fn bind(&self) -> Endpoint {
         loop {
             let peers = self.shared.peers.clone();
-            let admit = Arc::new(move |key: &_| peers.read(|directory| directory.admits_key(key)));
+            let admit = Arc::new(move |key: &_| peers.read(|directory| directory.admit(key).is_ok()));
             match self.settings.listen(self.address, admit, self.runtime.clone()) {
                 Ok(endpoint) => {
                     self.note_bound(&endpoint);

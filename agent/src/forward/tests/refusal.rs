@@ -15,7 +15,7 @@ use crate::tunnel::{Answer, RecvHalf, ResetCode, SendHalf, StreamError, StreamHe
 
 async fn open(world: &World) -> (SendHalf, RecvHalf) {
     let (send, recv) = world.pair.dialler.open_bi().await.unwrap();
-    (SendHalf::new(send), RecvHalf::new(recv))
+    crate::tunnel::testing::halves(send, recv)
 }
 
 fn header(app: &str) -> Bytes {

@@ -1,0 +1,56 @@
+//! The site key as a PKCS #8 PEM file, readable by its owner only.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use rustls_pki_types::pem::PemObject;
+use zeroize::Zeroizing;
+
+use super::{StoreError, state_file};
+use crate::peer::site_key::{SiteKey, SiteKeyError};
+
+/// The longest key file, in bytes; one is some 120 bytes long.
+const KEY_FILE_MAX_BYTES: u64 = 4_096;
+/// Permission bits that let others read the key.
+const OTHERS: u32 = 0o077;
+
+/// Reads a site key that is kept outside the state directory.
+///
+/// # Errors
+/// [`StoreError`] when it is missing, unreadable or damaged.
+pub fn read_site_key(path: &Path) -> Result<SiteKey, StoreError> {
+    read(path)?.ok_or_else(|| failed(path, std::io::ErrorKind::NotFound.into()))
+}
+
+pub(super) fn read_or_create(path: &Path) -> Result<SiteKey, StoreError> {
+    if let Some(key) = read(path)? {
+        return Ok(key);
+    }
+    let key = SiteKey::generate()?;
+    state_file::write(path, to_pem(&key).as_bytes()).map_err(|source| failed(path, source))?;
+    tracing::info!(path = %path.display(), site = %key.site_id(), "made a new site key");
+    Ok(key)
+}
+
+fn read(path: &Path) -> Result<Option<SiteKey>, StoreError> {
+    let bytes = state_file::read(path, KEY_FILE_MAX_BYTES).map_err(|source| failed(path, source))?;
+    let Some(pem) = bytes.map(Zeroizing::new) else { return Ok(None) };
+    if path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & OTHERS != 0) {
+        tracing::warn!(path = %path.display(), "the site key can be read by others, expected mode 0600");
+    }
+    let malformed = |source| StoreError::MalformedKey { path: path.to_owned(), source };
+    let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| malformed(SiteKeyError::Malformed))?;
+    SiteKey::from_pkcs8(der.secret_pkcs8_der()).map(Some).map_err(malformed)
+}
+
+fn to_pem(key: &SiteKey) -> Zeroizing<String> {
+    let body = Zeroizing::new(STANDARD.encode(&*key.to_pkcs8()));
+    Zeroizing::new(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", *body))
+}
+
+fn failed(path: &Path, source: std::io::Error) -> StoreError {
+    StoreError::KeyFile { path: path.to_owned(), source }
+}

@@ -1,0 +1,280 @@
+//! Discovery over a real broker: mosquitto as a child process.
+
+mod broker;
+mod site;
+
+use std::time::{Duration, Instant};
+
+use broker::{Mosquitto, Stranger, plain};
+use rumqttc::{Publish, PublishOptions};
+use site::{Setup, ring};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use wovenet_agent::discovery::{BrokerErrorClass, DropReason};
+use wovenet_agent::peer::SiteKey;
+use wovenet_config::message_channel::{Broker, BrokerTransport};
+use wovenet_config::secret::SecretText;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sites_that_start_in_any_order_find_each_other_by_what_is_retained() {
+    let Some(broker) = Mosquitto::open() else { return };
+    let first = Setup::at(&[broker.address()]).start("first");
+    first.connected().await;
+    let second = Setup::at(&[broker.address()]).start("second");
+    let found = second.finds("first").await;
+    assert_eq!(found.agents.values().next().unwrap().endpoints, [site::endpoint("192.0.2.1")]);
+    first.finds("second").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_only_dials_finds_others_and_announces_nothing() {
+    let Some(broker) = Mosquitto::open() else { return };
+    let dialler = Setup { address: None, ..Setup::at(&[broker.address()]) }.start("dialler");
+    let listener = Setup::at(&[broker.address()]).start("listener");
+    dialler.finds("listener").await;
+    assert_eq!(listener.peers.read(|directory| directory.sites().count()), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_retains_nothing_is_made_up_for_by_hello_and_answer() {
+    let Some(broker) = Mosquitto::start("allow_anonymous true\nretain_available false", |_| {}) else { return };
+    let first = Setup::at(&[broker.address()]).start("first");
+    first.connected().await;
+    let late = Setup { address: None, ..Setup::at(&[broker.address()]) }.start("late");
+    late.finds("first").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_address_is_announced_at_once() {
+    let Some(broker) = Mosquitto::open() else { return };
+    let (first, second) =
+        (Setup::at(&[broker.address()]).start("first"), Setup::at(&[broker.address()]).start("second"));
+    second.finds("first").await;
+    first.moves_to("192.0.2.99");
+    let moved = |site: &wovenet_agent::peer::KnownSite| {
+        site.agents.values().any(|agent| agent.endpoints == [site::endpoint("192.0.2.99")])
+    };
+    second.sees("first", moved).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_broker_that_lost_everything_is_filled_again() {
+    let Some(mut broker) = Mosquitto::open() else { return };
+    let first = Setup::at(&[broker.address()]).start("first");
+    first.connected().await;
+    broker.kill();
+    let lost = first.broker(0, |state| !state.connected).await;
+    assert_eq!(lost.error.unwrap().class, BrokerErrorClass::Disconnected);
+    broker.restart();
+    first.connected().await;
+    let late = Setup::at(&[broker.address()]).start("late");
+    late.finds("first").await;
+    first.finds("late").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_needed_where_the_broker_asks_for_one() {
+    let configuration = "allow_anonymous false\npassword_file {dir}/passwords";
+    let broker = Mosquitto::start(configuration, |directory| {
+        let file = directory.join("passwords");
+        std::process::Command::new("mosquitto_passwd")
+            .args(["-b", "-c"])
+            .arg(&file)
+            .args(["mesh", "right"])
+            .status()
+            .unwrap();
+    });
+    let Some(broker) = broker else { return };
+    let with =
+        |password: &str| Broker { credentials: Some(("mesh".into(), SecretText::new(password))), ..broker.address() };
+    let wrong = Setup::at(&[with("wrong")]).start("wrong");
+    let state = wrong.broker(0, |state| state.error.is_some()).await;
+    assert_eq!(state.error.clone().unwrap().class, BrokerErrorClass::Auth);
+    assert!(!format!("{state:?}").contains("wrong"));
+    Setup::at(&[with("right")]).start("right").connected().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_with_a_trusted_certificate_is_used_and_another_gets_no_credentials() {
+    let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let stranger = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let configuration = "allow_anonymous true\ncertfile {dir}/cert.pem\nkeyfile {dir}/key.pem";
+    let broker = Mosquitto::start(configuration, |directory| {
+        std::fs::write(directory.join("cert.pem"), certificate.cert.pem()).unwrap();
+        std::fs::write(directory.join("key.pem"), certificate.signing_key.serialize_pem()).unwrap();
+        std::fs::write(directory.join("other.pem"), stranger.cert.pem()).unwrap();
+    });
+    let Some(broker) = broker else { return };
+    let trusting = |file: &str| Broker {
+        transport: BrokerTransport::Tls,
+        host: "localhost".into(),
+        credentials: Some(("mesh".into(), SecretText::new("secret"))),
+        ca_file: Some(broker.directory.path().join(file)),
+        ..broker.address()
+    };
+    let deceived = Setup::at(&[trusting("other.pem")]).start("deceived");
+    let state = deceived.broker(0, |state| state.error.is_some()).await;
+    assert_eq!(state.error.unwrap().class, BrokerErrorClass::Tls);
+    assert!(!broker.log().contains("New client connected"), "{}", broker.log());
+    Setup::at(&[trusting("cert.pem")]).start("home").connected().await;
+    assert!(broker.log().contains("umesh"), "{}", broker.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_is_used_over_websockets() {
+    let Some(broker) = Mosquitto::start("allow_anonymous true\nprotocol websockets", |_| {}) else { return };
+    let over = Broker { transport: BrokerTransport::WebSocket, path: "/mqtt".into(), ..broker.address() };
+    let (first, second) = (Setup::at(&[over.clone()]).start("first"), Setup::at(&[over]).start("second"));
+    second.finds("first").await;
+    first.finds("second").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_huge_message_disconnects_nobody_and_discovery_goes_on() {
+    let Some(broker) = Mosquitto::open() else { return };
+    let first = Setup::at(&[broker.address()]).start("first");
+    first.connected().await;
+    let since = first.broker(0, |state| state.connected).await.since;
+    let stranger = Stranger::connect(broker.port, "stranger");
+    for size in [20_000, 1_000_000] {
+        stranger.publish(&first.hello_topic(), vec![7; size], true).await;
+    }
+    let late = Setup::at(&[broker.address()]).start("late");
+    late.finds("first").await;
+    first.finds("late").await;
+    assert_eq!(first.broker(0, |state| state.connected).await.since, since);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_garbage_is_counted_and_members_are_still_heard() {
+    let Some(broker) = Mosquitto::open() else { return };
+    let first = Setup::at(&[broker.address()]).start("first");
+    first.connected().await;
+    let stranger = Stranger::connect(broker.port, "stranger");
+    let (client, topic) = (stranger.client.clone(), first.hello_topic());
+    let flood = tokio::spawn(async move {
+        loop {
+            let _ = client.publish(topic.as_str(), vec![7; 574], PublishOptions::at_most_once()).await;
+        }
+    });
+    let start = Instant::now();
+    let late = Setup::at(&[broker.address()]).start("late");
+    first.finds("late").await;
+    late.finds("first").await;
+    assert!(start.elapsed() < Duration::from_secs(5));
+    while first.metrics.dropped_total(DropReason::Rate) == 0 {
+        assert!(start.elapsed() < Duration::from_secs(10));
+        tokio::task::yield_now().await;
+    }
+    flood.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cleared_announcement_is_published_again() {
+    let Some(broker) = Mosquitto::open() else { return };
+    let first = Setup::at(&[broker.address()]).start("first");
+    let mut stranger = Stranger::connect(broker.port, "stranger");
+    let topic = first.announcement_topic();
+    stranger.subscribe(&topic).await;
+    stranger.next(|message| !message.payload.is_empty()).await;
+    first.connected().await;
+    for payload in [vec![], vec![7; 574]] {
+        stranger.publish(&topic, payload.clone(), true).await;
+        stranger.next(|message| message.payload[..] == payload[..]).await;
+        stranger.next(|message: &Publish| !message.payload.is_empty() && message.payload[..] != payload[..]).await;
+    }
+    let late = Setup::at(&[broker.address()]).start("late");
+    late.finds("first").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_union_of_several_brokers_counts() {
+    let (Some(mut one), Some(two)) = (Mosquitto::open(), Mosquitto::open()) else { return };
+    let both = Setup::at(&[one.address(), two.address()]).start("both");
+    let first = Setup::at(&[one.address()]).start("first");
+    let second = Setup::at(&[two.address()]).start("second");
+    both.finds("first").await;
+    both.finds("second").await;
+    first.finds("both").await;
+    second.finds("both").await;
+    one.kill();
+    both.broker(0, |state| !state.connected).await;
+    let third = Setup::at(&[two.address()]).start("third");
+    both.finds("third").await;
+    third.finds("both").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_site_that_stops_says_so_and_its_announcement_stays() {
+    let Some(broker) = Mosquitto::open() else { return };
+    let (first, second) =
+        (Setup::at(&[broker.address()]).start("first"), Setup::at(&[broker.address()]).start("second"));
+    second.finds("first").await;
+    let start = Instant::now();
+    first.discovery.shutdown().await;
+    assert!(start.elapsed() < Duration::from_secs(2));
+    second.sees("first", |site| site.agents.values().all(|agent| agent.offline_hint)).await;
+    Setup::at(&[broker.address()]).start("late").finds("first").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_mesh_key_on_our_topic_is_noticed_and_nothing_learned() {
+    let Some(broker) = Mosquitto::open() else { return };
+    let on = |key| Setup { topic: Some("home/mesh".into()), ring: ring(key, None), ..Setup::at(&[broker.address()]) };
+    let (ours, theirs) = (on(1).start("ours"), on(2).start("theirs"));
+    theirs.connected().await;
+    let start = Instant::now();
+    while ours.discovery.key_mismatches() == 0 {
+        assert!(start.elapsed() < Duration::from_secs(10));
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(ours.peers.read(|directory| directory.sites().count()), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sites_stay_in_sight_of_each_other_while_the_key_is_rotated() {
+    let Some(broker) = Mosquitto::open() else { return };
+    for topic in [None, Some("home/mesh".to_owned())] {
+        let on = |ring| Setup { topic: topic.clone(), ring, ..Setup::at(&[broker.address()]) };
+        let (old, both) = (on(ring(1, None)).start("old"), on(ring(1, Some(2))).start("both"));
+        old.finds("both").await;
+        both.finds("old").await;
+        both.keys.send_replace(ring(2, Some(1)));
+        let new = on(ring(2, None)).start("new");
+        new.finds("both").await;
+        both.finds("new").await;
+        let late = on(ring(1, None)).start("late");
+        late.finds("both").await;
+        both.finds("late").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clone_of_a_site_is_noticed_and_does_not_make_it_flap() {
+    let Some(broker) = Mosquitto::open() else { return };
+    let key = SiteKey::generate().unwrap();
+    let first = Setup::at(&[broker.address()]).start_as("home", key.clone());
+    first.connected().await;
+    let clone = Setup { address: Some("192.0.2.50"), ..Setup::at(&[broker.address()]) }.start_as("home", key);
+    clone.connected().await;
+    let state = first.broker(0, |state| state.connected).await;
+    assert!(state.error.is_none());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_sends_garbage_or_nothing_is_an_error_and_no_panic() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let site = Setup::at(&[plain(port)]).start("home");
+    for answer in [&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], &[0x20, 0xff, 0xff, 0xff, 0xff], &[0xff; 4096], &[]] {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut connect = [0; 1024];
+        let _ = stream.read(&mut connect).await;
+        let _ = stream.write_all(answer).await;
+        if answer.is_empty() {
+            let silent = site.broker(0, |state| state.error.as_ref().is_some_and(|e| e.text.contains("imeout"))).await;
+            assert!(!silent.connected);
+        }
+    }
+    assert!(!site.broker(0, |state| state.error.is_some()).await.connected);
+}
