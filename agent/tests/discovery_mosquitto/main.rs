@@ -117,7 +117,7 @@ async fn a_broker_with_a_trusted_certificate_is_used_and_another_gets_no_credent
     assert_eq!(state.error.unwrap().class, BrokerErrorClass::Tls);
     assert!(!broker.log().contains("New client connected"), "{}", broker.log());
     Setup::at(&[trusting("cert.pem")]).start("home").connected().await;
-    assert!(broker.log().contains("umesh"), "{}", broker.log());
+    assert!(broker.log().contains("u'mesh'"), "{}", broker.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
