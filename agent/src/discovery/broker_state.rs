@@ -96,3 +96,13 @@ pub(super) fn is_eviction(error: &ConnectionError) -> bool {
     };
     *reason == DisconnectReasonCode::SessionTakenOver
 }
+
+/// Tells whether the broker sent more than it was told to.
+pub(super) fn is_oversized(error: &ConnectionError) -> bool {
+    let ConnectionError::MqttState(state) = error else { return false };
+    matches!(
+        state,
+        StateError::IncomingPacketTooLarge { .. }
+            | StateError::Deserialization(rumqttc::Error::PayloadSizeLimitExceeded { .. })
+    )
+}

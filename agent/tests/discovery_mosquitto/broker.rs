@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, Publish, PublishOptions, QoS};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 use wovenet_config::message_channel::{Broker, BrokerTransport};
 
@@ -155,5 +156,17 @@ impl Stranger {
 impl Drop for Stranger {
     fn drop(&mut self) {
         self.driver.abort();
+    }
+}
+
+/// Returns the byte that follows a topic filter in a SUBSCRIBE packet.
+pub(crate) async fn options_of_filter(stream: &mut tokio::net::TcpStream, filter: &[u8]) -> u8 {
+    let mut bytes = Vec::new();
+    loop {
+        let at = bytes.windows(filter.len()).position(|window| window == filter);
+        if let Some(options) = at.and_then(|at| bytes.get(at + filter.len())) {
+            return *options;
+        }
+        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0, "the client subscribes");
     }
 }

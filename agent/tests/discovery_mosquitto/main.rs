@@ -293,3 +293,25 @@ async fn a_broker_that_sends_garbage_or_nothing_is_an_error_and_no_panic() {
     }
     assert!(!site.broker(0, |state| state.error.is_some()).await.connected);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_ignores_the_packet_limit_is_asked_for_live_messages_only() {
+    const CONNACK: [u8; 5] = [0x20, 3, 0, 0, 0];
+    const OVERSIZED: [u8; 6] = [0x30, 0xc0, 0x84, 0x3d, 0, 1];
+    /// QoS 1, retain as published, and no retained messages (MQTT 5 §3.8.3.1).
+    const LIVE_ONLY: u8 = 0x01 | 0x08 | 0x20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let site = Setup::at(&[plain(listener.local_addr().unwrap().port())]).start("home");
+    let mut asked_with = Vec::new();
+    for _ in 0..2 {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut bytes = Vec::new();
+        stream.read_buf(&mut bytes).await.unwrap();
+        stream.write_all(&CONNACK).await.unwrap();
+        asked_with.push(broker::options_of_filter(&mut stream, b"/v1/all").await);
+        let _ = stream.write_all(&OVERSIZED).await;
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    }
+    assert_eq!(asked_with, [LIVE_ONLY & 0x0f, LIVE_ONLY]);
+    assert!(site.broker(0, |state| state.error.is_some()).await.error.is_some());
+}
