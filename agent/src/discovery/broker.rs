@@ -15,7 +15,7 @@ use wovenet_config::message_channel::Broker;
 
 use super::announcing::Outgoing;
 use super::answers::Answers;
-use super::broker_state::{BrokerError, BrokerErrorClass, BrokerState, is_eviction, is_oversized};
+use super::broker_state::{BrokerError, BrokerErrorClass, BrokerState, is_oversized};
 use super::inbound::Inbound;
 use super::mqtt_options::{Retain, client_id, last_will, mqtt_options};
 use super::retained::Retained;
@@ -30,8 +30,11 @@ use crate::peer::seal::{self, Kind};
 const OUTBOX_MESSAGES: usize = 256;
 /// Received packets that wait to be taken in; beyond, the broker has to wait.
 const INBOX_PACKETS: usize = 64;
-/// Evictions by another client with our id, after which the id changes.
+/// Connections in a row that ended soon, after which the client id changes: a stranger may use it too, and not every
+/// broker says so.
 const EVICTIONS_MAX: u32 = 3;
+/// How soon a connection ends that may have been taken over.
+const EVICTION_WITHIN: Duration = Duration::from_secs(60);
 /// How long a leaving agent waits for the broker to take its goodbye.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -55,7 +58,7 @@ pub(super) struct BrokerActor {
 enum Outcome {
     Stop,
     Again,
-    Failed { error: BrokerError, evicted: bool },
+    Failed(BrokerError),
 }
 
 impl BrokerActor {
@@ -64,6 +67,7 @@ impl BrokerActor {
         let mut backoff = Backoff::new(BackoffLimits::BROKER);
         let mut id = self.new_client_id();
         let mut evictions = 0;
+        self.shared.metrics.set_connected(self.index, false);
         loop {
             let outcome = self.connect_once(&id).await;
             let connected_at = self.connected_at.lock().take();
@@ -71,11 +75,11 @@ impl BrokerActor {
             match outcome {
                 Outcome::Stop => break,
                 Outcome::Again => self.disconnected(None),
-                Outcome::Failed { error, evicted } => {
+                Outcome::Failed(error) => {
                     if let Some(at) = connected_at {
                         backoff.succeeded(at);
+                        evictions = if at.elapsed() < EVICTION_WITHIN { evictions + 1 } else { 0 };
                     }
-                    evictions += u32::from(evicted);
                     if evictions >= EVICTIONS_MAX {
                         (id, evictions) = (self.new_client_id(), 0);
                     }
@@ -106,7 +110,7 @@ impl BrokerActor {
         let topics = KeyTopics::of_ring(&ring, self.shared.topic.as_deref());
         let options = match mqtt_options(&self.broker, client_id, self.will(&topics)) {
             Ok(options) => options,
-            Err(error) => return Outcome::Failed { error, evicted: false },
+            Err(error) => return Outcome::Failed(error),
         };
         let (client, event_loop) = AsyncClient::builder(options).capacity(OUTBOX_MESSAGES).build();
         let (sender, packets) = mpsc::channel(INBOX_PACKETS);
@@ -120,7 +124,7 @@ impl BrokerActor {
                     Outcome::Stop
                 }
                 Ended::KeysChanged => Outcome::Again,
-                Ended::Failed(error) => Outcome::Failed { error, evicted: false },
+                Ended::Failed(error) => Outcome::Failed(error),
             },
             ended = &mut driver => self.judge(ended),
         }
@@ -178,11 +182,11 @@ impl BrokerActor {
                 if is_oversized(&error) {
                     self.backlog = RetainForwardRule::Never;
                 }
-                Outcome::Failed { error: BrokerError::of(&error), evicted: is_eviction(&error) }
+                Outcome::Failed(BrokerError::of(&error))
             }
             Err(_panic) => {
                 let text = "the MQTT library panicked on what the broker sent";
-                Outcome::Failed { error: BrokerError::new(BrokerErrorClass::Disconnected, text), evicted: false }
+                Outcome::Failed(BrokerError::new(BrokerErrorClass::Disconnected, text))
             }
         }
     }

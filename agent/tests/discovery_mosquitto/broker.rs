@@ -61,6 +61,19 @@ impl Mosquitto {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
+    /// Returns the distinct ids that begin with `prefix`, in the order in which they connected.
+    pub(crate) fn client_ids(&self, prefix: &str) -> Vec<String> {
+        let log = self.log();
+        let mut ids: Vec<String> = Vec::new();
+        for id in log.split_whitespace().filter(|word| word.starts_with(prefix)) {
+            let id = id.trim_end_matches(['.', ',', ':']).to_owned();
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+
     /// Kills the broker and starts it again at the same port, with all retained messages lost.
     pub(crate) fn restart(&mut self) {
         self.kill();

@@ -315,3 +315,22 @@ async fn a_broker_that_ignores_the_packet_limit_is_asked_for_live_messages_only(
     assert_eq!(asked_with, [LIVE_ONLY & 0x0f, LIVE_ONLY]);
     assert!(site.broker(0, |state| state.error.is_some()).await.error.is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_with_our_client_id_costs_back_off_and_then_the_id() {
+    let Some(broker) = Mosquitto::open() else { return };
+    let site = Setup::at(&[broker.address()]).start("home");
+    let prefix = format!("{}-", site.keys.borrow().keys()[0].client_id_prefix());
+    let mut ids = Vec::new();
+    while ids.len() < 2 {
+        let state = site.broker(0, |state| state.connected).await;
+        ids = broker.client_ids(&prefix);
+        let thief = Stranger::connect(broker.port, &ids[0]);
+        if ids.len() == 1 {
+            site.broker(0, |now| now.since != state.since || !now.connected).await;
+        }
+        drop(thief);
+    }
+    site.connected().await;
+    assert!(ids[1].starts_with(&prefix));
+}
