@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use rumqttc::RetainForwardRule;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -98,17 +99,18 @@ impl Discovery {
             let state = watch::Sender::new(initial_state(broker.display_url()));
             brokers.push(state.subscribe());
             let (shared, keys, outgoing) = (shared.clone(), keys.clone(), outgoing.subscribe());
-            let (network, cancel) = (network.clone(), cancel.clone());
             let actor = BrokerActor {
                 index,
                 broker,
                 shared,
                 keys,
                 outgoing,
-                network,
+                network: network.clone(),
                 state,
-                cancel,
+                cancel: cancel.clone(),
                 retain: Retain::Available,
+                backlog: RetainForwardRule::OnEverySubscribe,
+                connected_at: Arc::default(),
             };
             tasks.spawn(actor.run());
         }

@@ -23,7 +23,7 @@ pub use own_statement::OwnStatement;
 pub use peers::Peers;
 pub use site_key::{AgentId, SiteKey, SiteKeyError};
 pub use statement::{EndpointAddress, Learned, SignedStatement, Statement, StatementError, Transport};
-pub use store::{Location, Store, StoreError};
+pub use store::{Location, SavedPeers, Store, StoreError};
 
 /// An authenticated agent of another site.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -11,14 +11,12 @@ use wovenet_config::tunnel::{LocalSocket, PublicAddress};
 
 use super::detect::{http, stun};
 use super::network::interface_addresses;
+use crate::backoff::{Backoff, BackoffLimits};
 use crate::peer::statement::{ENDPOINTS_MAX, EndpointAddress, Learned, Transport};
 use crate::peer::usable::{is_unicast, usable};
 
 /// How often detected and interface addresses are looked up again.
 pub const LOOKUP_INTERVAL: Duration = Duration::from_secs(60);
-/// The first wait after a failed lookup without a last good value; later ones wait [`LOOKUP_INTERVAL`].
-const RETRY: Duration = Duration::from_secs(5);
-
 /// Knows the endpoints of this agent until dropped.
 #[derive(Debug)]
 pub struct Addresses {
@@ -34,7 +32,8 @@ impl Addresses {
         let (sender, endpoints) = watch::channel(Vec::new());
         let (cancel, mut tasks) = (CancellationToken::new(), JoinSet::new());
         let last_good = vec![Vec::new(); sockets.len()];
-        let actor = Actor { sockets, bound, network, endpoints: sender, last_good, cancel: cancel.clone() };
+        let backoff = Backoff::new(BackoffLimits::BROKER);
+        let actor = Actor { sockets, bound, network, endpoints: sender, last_good, backoff, cancel: cancel.clone() };
         tasks.spawn(actor.run());
         Self { endpoints, tasks, cancel }
     }
@@ -61,6 +60,8 @@ struct Actor {
     network: watch::Receiver<u64>,
     endpoints: watch::Sender<Vec<EndpointAddress>>,
     last_good: Vec<Vec<IpAddr>>,
+    /// Counts lookups that left a socket without any address.
+    backoff: Backoff,
     cancel: CancellationToken,
 }
 
@@ -99,7 +100,11 @@ impl Actor {
             }
             changed
         });
-        if self.last_good.iter().any(Vec::is_empty) { RETRY } else { LOOKUP_INTERVAL }
+        if self.last_good.iter().all(|addresses| !addresses.is_empty()) {
+            self.backoff.reset();
+            return LOOKUP_INTERVAL;
+        }
+        self.backoff.failed(Instant::now())
     }
 
     fn describe(&self) -> Vec<EndpointAddress> {
@@ -140,7 +145,7 @@ async fn look_up_one(socket: &LocalSocket) -> Option<Vec<IpAddr>> {
         PublicAddress::Fixed(address) => return Some(vec![*address]),
         PublicAddress::Listen if !socket.listen.ip().is_unspecified() => return Some(vec![socket.listen.ip()]),
         PublicAddress::Listen => {
-            let listed = interface_addresses().await.map(|all| of_wildcard(socket.listen.ip(), &all));
+            let listed = interface_addresses().await.map(|all| of_wildcard(&all));
             listed.map_err(|error| error.to_string())
         }
         PublicAddress::Http(url) => http::detect(url).await.map(|address| vec![address]).map_err(|e| e.to_string()),
@@ -162,7 +167,7 @@ async fn look_up_one(socket: &LocalSocket) -> Option<Vec<IpAddr>> {
 }
 
 /// An unspecified IPv4 address also takes IPv6, as in Go; loopback counts only when there is nothing else.
-fn of_wildcard(_listen: IpAddr, all: &[IpAddr]) -> Vec<IpAddr> {
+fn of_wildcard(all: &[IpAddr]) -> Vec<IpAddr> {
     let (loopback, other): (Vec<IpAddr>, Vec<IpAddr>) =
         all.iter().filter(|address| is_unicast(**address)).partition(|address| address.is_loopback());
     if other.is_empty() { loopback } else { other }
@@ -201,9 +206,8 @@ mod tests {
     #[test]
     fn a_wildcard_is_every_usable_address_of_the_host() {
         let all = ["127.0.0.1", "192.0.2.1", "fe80::1", "2001:db8::1"].map(|text| text.parse().unwrap());
-        let wildcard = "0.0.0.0".parse().unwrap();
-        assert_eq!(of_wildcard(wildcard, &all), [all[1], all[3]]);
-        assert_eq!(of_wildcard(wildcard, &all[..1]), [all[0]]);
+        assert_eq!(of_wildcard(&all), [all[1], all[3]]);
+        assert_eq!(of_wildcard(&all[..1]), [all[0]]);
     }
 
     #[tokio::test]

@@ -7,14 +7,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::FutureExt;
-use rumqttc::{AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, Packet};
+use parking_lot::Mutex;
+use rumqttc::{AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, LastWill, Packet, RetainForwardRule};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use wovenet_config::message_channel::Broker;
 
 use super::announcing::Outgoing;
 use super::answers::Answers;
-use super::broker_state::{BrokerError, BrokerErrorClass, BrokerState, is_eviction};
+use super::broker_state::{BrokerError, BrokerErrorClass, BrokerState, is_oversized};
 use super::inbound::Inbound;
 use super::mqtt_options::{Retain, client_id, last_will, mqtt_options};
 use super::retained::Retained;
@@ -29,8 +30,11 @@ use crate::peer::seal::{self, Kind};
 const OUTBOX_MESSAGES: usize = 256;
 /// Received packets that wait to be taken in; beyond, the broker has to wait.
 const INBOX_PACKETS: usize = 64;
-/// Evictions by another client with our id, after which the id changes.
+/// Connections in a row that ended soon, after which the client id changes: a stranger may use it too, and not every
+/// broker says so.
 const EVICTIONS_MAX: u32 = 3;
+/// How soon a connection ends that may have been taken over.
+const EVICTION_WITHIN: Duration = Duration::from_secs(60);
 /// How long a leaving agent waits for the broker to take its goodbye.
 const GOODBYE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -45,13 +49,16 @@ pub(super) struct BrokerActor {
     pub(super) state: watch::Sender<BrokerState>,
     pub(super) cancel: CancellationToken,
     pub(super) retain: Retain,
+    /// A broker that sent something oversized is not asked for what it retains: that may come first again, for ever.
+    pub(super) backlog: RetainForwardRule,
+    pub(super) connected_at: Arc<Mutex<Option<Instant>>>,
 }
 
 /// How a connection ended.
 enum Outcome {
     Stop,
     Again,
-    Failed { error: BrokerError, evicted: bool },
+    Failed(BrokerError),
 }
 
 impl BrokerActor {
@@ -60,22 +67,23 @@ impl BrokerActor {
         let mut backoff = Backoff::new(BackoffLimits::BROKER);
         let mut id = self.new_client_id();
         let mut evictions = 0;
+        self.shared.metrics.set_connected(self.index, false);
         loop {
             let outcome = self.connect_once(&id).await;
-            let was_connected = self.state.borrow().connected;
+            let connected_at = self.connected_at.lock().take();
             self.shared.metrics.set_connected(self.index, false);
             match outcome {
                 Outcome::Stop => break,
                 Outcome::Again => self.disconnected(None),
-                Outcome::Failed { error, evicted } => {
-                    if was_connected {
-                        backoff.succeeded(self.connected_since());
+                Outcome::Failed(error) => {
+                    if let Some(at) = connected_at {
+                        backoff.succeeded(at);
+                        evictions = if at.elapsed() < EVICTION_WITHIN { evictions + 1 } else { 0 };
                     }
-                    evictions += u32::from(evicted);
                     if evictions >= EVICTIONS_MAX {
                         (id, evictions) = (self.new_client_id(), 0);
                     }
-                    self.failed(error, &backoff, was_connected);
+                    self.failed(error, &backoff, connected_at);
                     let wait = backoff.failed(Instant::now());
                     if self.wait(wait).await.is_none() {
                         break;
@@ -102,7 +110,7 @@ impl BrokerActor {
         let topics = KeyTopics::of_ring(&ring, self.shared.topic.as_deref());
         let options = match mqtt_options(&self.broker, client_id, self.will(&topics)) {
             Ok(options) => options,
-            Err(error) => return Outcome::Failed { error, evicted: false },
+            Err(error) => return Outcome::Failed(error),
         };
         let (client, event_loop) = AsyncClient::builder(options).capacity(OUTBOX_MESSAGES).build();
         let (sender, packets) = mpsc::channel(INBOX_PACKETS);
@@ -116,7 +124,7 @@ impl BrokerActor {
                     Outcome::Stop
                 }
                 Ended::KeysChanged => Outcome::Again,
-                Ended::Failed(error) => Outcome::Failed { error, evicted: false },
+                Ended::Failed(error) => Outcome::Failed(error),
             },
             ended = &mut driver => self.judge(ended),
         }
@@ -124,11 +132,12 @@ impl BrokerActor {
 
     fn session(&self, client: AsyncClient, ring: MeshKeyRing, topics: Vec<KeyTopics>) -> Session {
         let (state, url) = (self.state.clone(), self.broker.display_url());
-        let (metrics, index) = (self.shared.metrics.clone(), self.index);
+        let (metrics, index, connected_at) = (self.shared.metrics.clone(), self.index, self.connected_at.clone());
         let on_subscribed = Box::new(move || {
             tracing::info!(broker = url, "connected to the MQTT broker");
             metrics.connects("success").inc();
             metrics.set_connected(index, true);
+            connected_at.lock().get_or_insert_with(Instant::now);
             state.send_modify(|state| {
                 (state.connected, state.error, state.since) = (true, None, SystemTime::now());
             });
@@ -146,6 +155,7 @@ impl BrokerActor {
             on_subscribed,
             begun: false,
             retain: self.retain,
+            backlog: self.backlog.clone(),
         }
     }
 
@@ -162,29 +172,29 @@ impl BrokerActor {
         client_id(ring.keys().first().map_or("wovenet", |key| key.client_id_prefix()))
     }
 
-    fn connected_since(&self) -> Instant {
-        let lasted = self.state.borrow().since.elapsed().unwrap_or_default();
-        Instant::now().checked_sub(lasted).unwrap_or_else(Instant::now)
-    }
-
     fn judge(&mut self, ended: Result<ConnectionError, Box<dyn Any + Send>>) -> Outcome {
         match ended {
             Ok(error) if self.retain == Retain::Available && refuses_retained_will(&error) => {
                 self.retain = Retain::Unavailable;
                 Outcome::Again
             }
-            Ok(error) => Outcome::Failed { error: BrokerError::of(&error), evicted: is_eviction(&error) },
+            Ok(error) => {
+                if is_oversized(&error) {
+                    self.backlog = RetainForwardRule::Never;
+                }
+                Outcome::Failed(BrokerError::of(&error))
+            }
             Err(_panic) => {
                 let text = "the MQTT library panicked on what the broker sent";
-                Outcome::Failed { error: BrokerError::new(BrokerErrorClass::Disconnected, text), evicted: false }
+                Outcome::Failed(BrokerError::new(BrokerErrorClass::Disconnected, text))
             }
         }
     }
 
-    fn failed(&self, error: BrokerError, backoff: &Backoff, was_connected: bool) {
+    fn failed(&self, error: BrokerError, backoff: &Backoff, connected_at: Option<Instant>) {
         let broker = self.broker.display_url();
         let attempt = backoff.attempt();
-        if was_connected {
+        if connected_at.is_some() {
             tracing::warn!(broker, %error, "lost the MQTT broker");
         } else {
             self.shared.metrics.connects(error.class.label()).inc();

@@ -88,11 +88,12 @@ fn class_of_refusal(code: ConnectReturnCode) -> BrokerErrorClass {
     }
 }
 
-/// Tells whether a stranger took our client id.
-pub(super) fn is_eviction(error: &ConnectionError) -> bool {
-    let reason = match error {
-        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => reason_code,
-        _ => return false,
-    };
-    *reason == DisconnectReasonCode::SessionTakenOver
+/// Tells whether the broker sent more than it was told to.
+pub(super) fn is_oversized(error: &ConnectionError) -> bool {
+    let ConnectionError::MqttState(state) = error else { return false };
+    matches!(
+        state,
+        StateError::IncomingPacketTooLarge { .. }
+            | StateError::Deserialization(rumqttc::Error::PayloadSizeLimitExceeded { .. })
+    )
 }

@@ -65,7 +65,7 @@ impl Inbound {
         opened: &Opened,
         of: Option<(SiteId, AgentId)>,
     ) -> Result<Option<Asked>, Option<DropReason>> {
-        let signed = SignedStatement::from_bytes(&opened.content).map_err(|error| classify_statement(error))?;
+        let signed = SignedStatement::from_bytes(&opened.content).map_err(classify_statement)?;
         let statement = signed.statement();
         if of.is_some_and(|(site, agent)| (site, &agent) != (statement.site, &statement.agent)) {
             return Err(Some(DropReason::Signature));
@@ -96,7 +96,7 @@ impl Inbound {
     }
 
     fn status(&self, opened: &Opened, site: SiteId, agent: &AgentId) -> Result<Option<Asked>, Option<DropReason>> {
-        let (_, status) = Status::read(&opened.content).map_err(|error| classify_note(error))?;
+        let (_, status) = Status::read(&opened.content).map_err(classify_note)?;
         if (status.site, &status.agent) != (site, agent) {
             return Err(Some(DropReason::Signature));
         }
@@ -111,7 +111,7 @@ impl Inbound {
     }
 
     fn hello(&self, opened: &Opened) -> Result<Option<Asked>, Option<DropReason>> {
-        let (key, hello) = Hello::read(&opened.content).map_err(|error| classify_note(error))?;
+        let (key, hello) = Hello::read(&opened.content).map_err(classify_note)?;
         self.shared.metrics.count_message(Direction::Received, Kind::Hello);
         if hello.site == self.shared.site {
             return Ok(None);
@@ -164,5 +164,118 @@ fn classify_note(error: NoteError) -> DropReason {
     match error {
         NoteError::Malformed => DropReason::Malformed,
         NoteError::Signature => DropReason::Signature,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discovery::announcers::OwnAgents;
+    use crate::discovery::metrics::DiscoveryMetrics;
+    use crate::peer::directory::Directory;
+    use crate::peer::own_statement::OwnStatement;
+    use crate::peer::peers::Peers;
+    use crate::peer::site_key::SiteKey;
+    use crate::peer::testing::{endpoint, ring, signed, site_key};
+    use wovenet_config::peer::Trust;
+
+    struct Receiver {
+        inbound: Inbound,
+        shared: Arc<Shared>,
+        topics: KeyTopics,
+    }
+
+    fn receiver() -> Receiver {
+        let (key, name) = (site_key(0), "own".parse().unwrap());
+        let directory = Directory::new(key.site_id(), "own".parse().unwrap(), Trust::SharedKey, &[], &[]);
+        let own = OwnStatement::new(&key, name, "node-1", 1).with_endpoints(vec![endpoint("192.0.2.1")]);
+        let shared = Arc::new(Shared {
+            topic: None,
+            site: key.site_id(),
+            agent: key.agent_id("node-1"),
+            site_key: key,
+            own: tokio::sync::watch::channel(own).1,
+            peers: Peers::new(directory),
+            metrics: DiscoveryMetrics::new(&prometheus::Registry::new()).unwrap(),
+            own_agents: parking_lot::Mutex::new(OwnAgents::default()),
+            own_agents_changed: tokio::sync::Notify::new(),
+            key_mismatches: 0.into(),
+        });
+        let topics = KeyTopics::of_ring(&ring(1, None), None);
+        let inbound = Inbound::new(shared.clone(), ring(1, None), topics.clone());
+        Receiver { inbound, shared, topics: topics[0].clone() }
+    }
+
+    impl Receiver {
+        fn topic(&self, key: &SiteKey) -> String {
+            self.topics.name(&Topic::Announcement(key.site_id(), key.agent_id("node-1")))
+        }
+
+        fn seal(&self, topic: &str, by: &SiteKey) -> Vec<u8> {
+            let content = signed(by, "home", "node-1", (5, 1)).to_bytes();
+            seal::seal(&self.topics.key, Kind::Announcement, topic, &content).unwrap()
+        }
+
+        fn dropped(&self, reason: DropReason) -> u64 {
+            self.shared.metrics.dropped_total(reason)
+        }
+
+        fn sites(&self) -> usize {
+            self.shared.peers.read(|directory| directory.sites().count())
+        }
+    }
+
+    #[test]
+    fn an_announcement_is_learned_once() {
+        let mut receiver = receiver();
+        let topic = receiver.topic(&site_key(1));
+        let envelope = receiver.seal(&topic, &site_key(1));
+        receiver.inbound.receive(&topic, &envelope);
+        receiver.inbound.receive(&topic, &envelope);
+        assert_eq!((receiver.sites(), receiver.dropped(DropReason::Replay)), (1, 1));
+    }
+
+    #[test]
+    fn an_announcement_copied_to_another_topic_does_not_open() {
+        let mut receiver = receiver();
+        let envelope = receiver.seal(&receiver.topic(&site_key(1)), &site_key(1));
+        let other = receiver.topic(&site_key(2));
+        receiver.inbound.receive(&other, &envelope);
+        assert_eq!((receiver.sites(), receiver.dropped(DropReason::Seal)), (0, 1));
+    }
+
+    #[test]
+    fn a_member_that_speaks_on_another_sites_topic_is_refused() {
+        let mut receiver = receiver();
+        let topic = receiver.topic(&site_key(1));
+        let envelope = receiver.seal(&topic, &site_key(2));
+        receiver.inbound.receive(&topic, &envelope);
+        assert_eq!((receiver.sites(), receiver.dropped(DropReason::Signature)), (0, 1));
+    }
+
+    #[test]
+    fn a_flood_of_garbage_ends_as_a_count() {
+        let mut receiver = receiver();
+        let topic = receiver.topic(&site_key(1));
+        (0..500).for_each(|_| drop(receiver.inbound.receive(&topic, &[7; 574])));
+        let envelope = receiver.seal(&topic, &site_key(1));
+        receiver.inbound.receive(&topic, &envelope);
+        assert!(receiver.dropped(DropReason::Rate) > 0);
+        assert_eq!(receiver.sites(), 1, "a member is heard in the flood");
+    }
+
+    #[test]
+    fn a_hello_is_answered_unless_it_is_our_own_or_denied() {
+        let mut receiver = receiver();
+        let topic = receiver.topics.name(&Topic::Hello);
+        let hello = |key: &SiteKey| {
+            let note = Hello { site: key.site_id(), agent: key.agent_id("node-1"), nonce: "n".into() };
+            seal::seal(&receiver.topics.key, Kind::Hello, &topic, &note.sign(key)).unwrap()
+        };
+        let (own, other) = (hello(&site_key(0)), hello(&site_key(1)));
+        assert_eq!(receiver.inbound.receive(&topic, &own), None);
+        assert_eq!(receiver.inbound.receive(&topic, &other).map(|asked| asked.asker), Some(site_key(1).site_id()));
+        receiver.shared.peers.update(|d| d.reconfigure(Trust::SharedKey, &[], &[site_key(1).public()]));
+        assert_eq!(receiver.inbound.receive(&topic, &other), None);
     }
 }

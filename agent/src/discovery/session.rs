@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use aws_lc_rs::rand;
 use bytes::Bytes;
-use rumqttc::{AsyncClient, Packet, PublishOptions, PublishProperties, QoS, SubscribeFilterInput, SubscribeReasonCode};
+use rumqttc::{
+    AsyncClient, Packet, PublishOptions, PublishProperties, QoS, RetainForwardRule, SubscribeFilterInput,
+    SubscribeReasonCode,
+};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use wovenet_config::key::base32;
@@ -56,6 +59,7 @@ pub(super) struct Session {
     pub(super) on_subscribed: Box<dyn FnMut() + Send>,
     pub(super) begun: bool,
     pub(super) retain: Retain,
+    pub(super) backlog: RetainForwardRule,
 }
 
 impl Session {
@@ -84,14 +88,14 @@ impl Session {
                 if ack.properties.as_ref().and_then(|properties| properties.retain_available) == Some(0) {
                     self.retain = Retain::Unavailable;
                 }
-                self.begin();
+                self.subscribe();
             }
             Packet::SubAck(ack) => {
                 let refused = ack.return_codes.iter().any(|code| !matches!(code, SubscribeReasonCode::Success(_)));
                 if refused {
                     return Some(BrokerError::new(BrokerErrorClass::Auth, "the broker refuses our topics"));
                 }
-                (self.on_subscribed)();
+                self.begin();
             }
             Packet::Publish(publish) => {
                 let topic = std::str::from_utf8(&publish.topic).unwrap_or_default();
@@ -105,16 +109,24 @@ impl Session {
         None
     }
 
-    fn begin(&mut self) {
-        self.begun = true;
+    fn subscribe(&mut self) {
         let site = self.shared.site;
         let mut filters: Vec<String> = self.topics.iter().flat_map(|topics| topics.filters(site)).collect();
         filters.sort_unstable();
         filters.dedup();
-        let subscribe = |filter| SubscribeFilterInput::new(filter, QoS::AtLeastOnce).preserve_retain(true);
+        let subscribe = |filter| {
+            let input = SubscribeFilterInput::new(filter, QoS::AtLeastOnce);
+            input.preserve_retain(true).retain_forward_rule(self.backlog.clone())
+        };
         if let Err(error) = self.client.try_subscribe_many(filters.into_iter().map(subscribe)) {
             tracing::warn!(%error, "cannot queue the subscriptions");
         }
+    }
+
+    /// Speaks only once it can hear the answers: the library may send messages before subscriptions.
+    fn begin(&mut self) {
+        self.begun = true;
+        (self.on_subscribed)();
         self.say_hello();
         self.announce();
     }

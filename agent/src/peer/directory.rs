@@ -1,6 +1,7 @@
 //! The table of known sites: what was last stated by whom, which keys are bound to which names, and who is refused.
 //! Pure: statements and `now` go in, judgements come out.
 
+mod judgement;
 mod known_site;
 mod names;
 mod twins;
@@ -18,6 +19,7 @@ use wovenet_config::peer::{Peer, Trust};
 use crate::peer::site_key::{self, AgentId};
 use crate::peer::statement::{SignedStatement, Statement};
 
+pub use judgement::{Learning, Now, Refusal, Source};
 pub use known_site::{KnownAgent, KnownSite};
 pub use names::Conflict;
 use names::Names;
@@ -33,75 +35,6 @@ pub const AGENTS_MAX: usize = 4_096;
 pub const GENERATION_AHEAD_MAX_MS: u64 = 48 * 60 * 60 * 1_000;
 /// How long an agent is kept that says nothing while others of its site do.
 pub const AGENT_SILENT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// The time of an event on both clocks.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// Milliseconds since 1970, of the wall clock; used only to refuse absurd generations.
-    pub unix_ms: u64,
-    /// The monotonic clock.
-    pub instant: Instant,
-}
-
-/// How a statement reached us.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// A broker: a hint.
-    MessageChannel,
-    /// An authenticated peer.
-    ControlStream,
-    /// Our own state of an earlier run.
-    Store,
-}
-
-/// What was learned from a statement.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Learning {
-    /// A site or an agent that was not in the table.
-    New,
-    /// Other endpoints, versions or a new start of a known agent.
-    Changed,
-    /// The same again, fresher.
-    Refreshed,
-}
-
-/// Why a statement or a key was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// This site itself.
-    #[error("is this site itself")]
-    Own,
-    /// The key is denied by configuration.
-    #[error("has a denied key")]
-    Denied,
-    /// Only listed keys are trusted.
-    #[error("has a key that is not listed")]
-    NotPinned,
-    /// The same statement again.
-    #[error("was seen before")]
-    Replay,
-    /// Older than what is known.
-    #[error("is older than what is known")]
-    Old,
-    /// The name belongs to another key.
-    #[error("has a name that is bound to site {bound_to}")]
-    NameConflict {
-        /// The site that has the name.
-        bound_to: SiteId,
-    },
-    /// The key is listed with another name.
-    #[error("has a key that is listed as site {listed_as}")]
-    OtherName {
-        /// The name in the configuration.
-        listed_as: SiteName,
-    },
-    /// An unknown site whose clock is more than 48 h ahead.
-    #[error("comes from an unknown site whose clock is far ahead")]
-    FarFuture,
-    /// No room, and nothing that may be dropped.
-    #[error("finds no room in the table of sites")]
-    Full,
-}
 
 /// The table of known sites.
 #[derive(Debug)]

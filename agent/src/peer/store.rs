@@ -17,7 +17,7 @@ use crate::peer::generation::next_generation;
 use crate::peer::site_key::{SiteKey, SiteKeyError};
 
 pub use key_file::read_site_key;
-pub use known_peers::PEERS_FILE_MAX_BYTES;
+pub use known_peers::{PEERS_FILE_MAX_BYTES, SavedPeers};
 
 const SITE_KEY_FILE: &str = "site.key";
 const LOCK_FILE: &str = "lock";
@@ -128,14 +128,14 @@ impl Store {
     /// Puts what was known of peers into the directory.
     pub fn load_peers(&self, directory: &mut Directory, now: Now) {
         let bytes = self.read(PEERS_FILE, PEERS_FILE_MAX_BYTES as u64);
-        if let Some(saved) = bytes.and_then(|bytes| self.parse(PEERS_FILE, known_peers::parse(&bytes))) {
+        if let Some(saved) = bytes.and_then(|bytes| self.parse(PEERS_FILE, SavedPeers::parse(&bytes))) {
             saved.load_into(directory, now);
         }
     }
 
     /// Saves what is known of peers. The caller decides how often.
     pub fn save_peers(&self, directory: &Directory) {
-        self.write(PEERS_FILE, &known_peers::render(directory));
+        self.write(PEERS_FILE, &SavedPeers::render(directory));
     }
 
     /// Returns the changes that were made over the API, as they were saved.

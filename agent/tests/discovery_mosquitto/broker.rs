@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, Publish, PublishOptions, QoS};
 use tempfile::TempDir;
+use tokio::io::AsyncReadExt;
 use tokio::task::JoinHandle;
 use wovenet_config::message_channel::{Broker, BrokerTransport};
 
@@ -15,7 +16,7 @@ const PROGRAM: &str = "mosquitto";
 const PROGRAM_PATHS: [&str; 3] = ["/usr/sbin/mosquitto", "/usr/local/sbin/mosquitto", "/usr/bin/mosquitto"];
 
 /// Finds the program; without it the tests pass with a word, unless `WOVENET_REQUIRE_MOSQUITTO` is set.
-pub fn program() -> Option<PathBuf> {
+pub(crate) fn program() -> Option<PathBuf> {
     let found = PROGRAM_PATHS.iter().map(PathBuf::from).find(|path| path.exists());
     assert!(
         found.is_some() || std::env::var_os("WOVENET_REQUIRE_MOSQUITTO").is_none(),
@@ -27,16 +28,16 @@ pub fn program() -> Option<PathBuf> {
     found
 }
 
-pub struct Mosquitto {
-    pub port: u16,
-    pub directory: TempDir,
+pub(crate) struct Mosquitto {
+    pub(crate) port: u16,
+    pub(crate) directory: TempDir,
     program: PathBuf,
     child: Child,
 }
 
 impl Mosquitto {
     /// Starts a broker with more lines of configuration; `{dir}` in them is its directory.
-    pub fn start(more: &str, prepare: impl FnOnce(&Path)) -> Option<Self> {
+    pub(crate) fn start(more: &str, prepare: impl FnOnce(&Path)) -> Option<Self> {
         let program = program()?;
         let directory = TempDir::new().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -52,26 +53,39 @@ impl Mosquitto {
         Some(Self { port, directory, program, child })
     }
 
-    pub fn open() -> Option<Self> {
+    pub(crate) fn open() -> Option<Self> {
         Self::start("allow_anonymous true", |_| {})
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
+    /// Returns the distinct ids that begin with `prefix`, in the order in which they connected.
+    pub(crate) fn client_ids(&self, prefix: &str) -> Vec<String> {
+        let log = self.log();
+        let mut ids: Vec<String> = Vec::new();
+        for id in log.split_whitespace().filter(|word| word.starts_with(prefix)) {
+            let id = id.trim_end_matches(['.', ',', ':']).to_owned();
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        ids
+    }
+
     /// Kills the broker and starts it again at the same port, with all retained messages lost.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.kill();
         self.child = spawn(&self.program, self.directory.path(), self.port);
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 
-    pub fn address(&self) -> Broker {
+    pub(crate) fn address(&self) -> Broker {
         plain(self.port)
     }
 }
@@ -94,7 +108,7 @@ fn spawn(program: &Path, directory: &Path, port: u16) -> Child {
     child
 }
 
-pub fn plain(port: u16) -> Broker {
+pub(crate) fn plain(port: u16) -> Broker {
     Broker {
         transport: BrokerTransport::Tcp,
         host: "127.0.0.1".into(),
@@ -106,14 +120,14 @@ pub fn plain(port: u16) -> Broker {
 }
 
 /// A client that knows no key.
-pub struct Stranger {
-    pub client: AsyncClient,
-    pub messages: tokio::sync::mpsc::UnboundedReceiver<Publish>,
+pub(crate) struct Stranger {
+    pub(crate) client: AsyncClient,
+    pub(crate) messages: tokio::sync::mpsc::UnboundedReceiver<Publish>,
     driver: JoinHandle<()>,
 }
 
 impl Stranger {
-    pub fn connect(port: u16, id: &str) -> Self {
+    pub(crate) fn connect(port: u16, id: &str) -> Self {
         let mut options = MqttOptions::new(id, ("127.0.0.1", port));
         options.set_max_packet_size(Some(16 << 20));
         let (client, mut events) = AsyncClient::builder(options).capacity(1_000).build();
@@ -128,18 +142,18 @@ impl Stranger {
         Self { client, messages, driver }
     }
 
-    pub async fn publish(&self, topic: &str, payload: Vec<u8>, retain: bool) {
+    pub(crate) async fn publish(&self, topic: &str, payload: Vec<u8>, retain: bool) {
         let options = PublishOptions::at_least_once().retain(retain);
         let notice = self.client.publish_tracked(topic, payload, options).await.unwrap();
         tokio::time::timeout(DEADLINE, notice.wait_completion_async()).await.unwrap().unwrap();
     }
 
-    pub async fn subscribe(&self, filter: &str) {
+    pub(crate) async fn subscribe(&self, filter: &str) {
         let notice = self.client.subscribe_tracked(filter, QoS::AtLeastOnce).await.unwrap();
         tokio::time::timeout(DEADLINE, notice.wait_completion_async()).await.unwrap().unwrap();
     }
 
-    pub async fn next(&mut self, wanted: impl Fn(&Publish) -> bool) -> Publish {
+    pub(crate) async fn next(&mut self, wanted: impl Fn(&Publish) -> bool) -> Publish {
         let found = async {
             loop {
                 let message = self.messages.recv().await.expect("the broker stays");
@@ -155,5 +169,17 @@ impl Stranger {
 impl Drop for Stranger {
     fn drop(&mut self) {
         self.driver.abort();
+    }
+}
+
+/// Returns the byte that follows a topic filter in a SUBSCRIBE packet.
+pub(crate) async fn options_of_filter(stream: &mut tokio::net::TcpStream, filter: &[u8]) -> u8 {
+    let mut bytes = Vec::new();
+    loop {
+        let at = bytes.windows(filter.len()).position(|window| window == filter);
+        if let Some(options) = at.and_then(|at| bytes.get(at + filter.len())) {
+            return *options;
+        }
+        assert_ne!(stream.read_buf(&mut bytes).await.unwrap(), 0, "the client subscribes");
     }
 }

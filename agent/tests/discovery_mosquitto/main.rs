@@ -1,7 +1,11 @@
 //! Discovery over a real broker: mosquitto as a child process.
 
+#[cfg(test)]
 mod broker;
+#[cfg(test)]
 mod site;
+#[cfg(test)]
+mod websocket;
 
 use std::time::{Duration, Instant};
 
@@ -117,14 +121,15 @@ async fn a_broker_with_a_trusted_certificate_is_used_and_another_gets_no_credent
     assert_eq!(state.error.unwrap().class, BrokerErrorClass::Tls);
     assert!(!broker.log().contains("New client connected"), "{}", broker.log());
     Setup::at(&[trusting("cert.pem")]).start("home").connected().await;
-    assert!(broker.log().contains("umesh"), "{}", broker.log());
+    assert!(broker.log().contains("u'mesh'"), "{}", broker.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_is_used_over_websockets() {
-    let Some(broker) = Mosquitto::start("allow_anonymous true\nprotocol websockets", |_| {}) else { return };
-    let over = Broker { transport: BrokerTransport::WebSocket, path: "/mqtt".into(), ..broker.address() };
-    let (first, second) = (Setup::at(&[over.clone()]).start("first"), Setup::at(&[over]).start("second"));
+    let Some(broker) = Mosquitto::open() else { return };
+    let port = websocket::relay(broker.port).await;
+    let over = [Broker { transport: BrokerTransport::WebSocket, path: "/mqtt".into(), ..plain(port) }];
+    let (first, second) = (Setup::at(&over).start("first"), Setup::at(&over).start("second"));
     second.finds("first").await;
     first.finds("second").await;
 }
@@ -250,15 +255,25 @@ async fn sites_stay_in_sight_of_each_other_while_the_key_is_rotated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clone_of_a_site_is_noticed_and_does_not_make_it_flap() {
+async fn a_clone_of_a_site_is_noticed_and_the_connection_stays() {
     let Some(broker) = Mosquitto::open() else { return };
     let key = SiteKey::generate().unwrap();
     let first = Setup::at(&[broker.address()]).start_as("home", key.clone());
     first.connected().await;
-    let clone = Setup { address: Some("192.0.2.50"), ..Setup::at(&[broker.address()]) }.start_as("home", key);
+    let clone = Setup { address: Some("192.0.2.50"), ..Setup::at(&[broker.address()]) }.start_as_clone("home", key);
     clone.connected().await;
-    let state = first.broker(0, |state| state.connected).await;
-    assert!(state.error.is_none());
+    for address in ["192.0.2.2", "192.0.2.3", "192.0.2.4"] {
+        first.moves_to(address);
+        clone.moves_to(address);
+    }
+    let start = Instant::now();
+    while first.peers.read(|directory| directory.own_duplicate_seen().is_none()) {
+        assert!(start.elapsed() < Duration::from_secs(10));
+        first.moves_to("192.0.2.5");
+        clone.moves_to("192.0.2.5");
+        tokio::time::timeout(Duration::from_millis(50), std::future::pending::<()>()).await.unwrap_err();
+    }
+    assert!(first.broker(0, |state| state.connected).await.error.is_none());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -277,4 +292,45 @@ async fn a_broker_that_sends_garbage_or_nothing_is_an_error_and_no_panic() {
         }
     }
     assert!(!site.broker(0, |state| state.error.is_some()).await.connected);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_ignores_the_packet_limit_is_asked_for_live_messages_only() {
+    const CONNACK: [u8; 5] = [0x20, 3, 0, 0, 0];
+    const OVERSIZED: [u8; 6] = [0x30, 0xc0, 0x84, 0x3d, 0, 1];
+    /// QoS 1, retain as published, and no retained messages (MQTT 5 §3.8.3.1).
+    const LIVE_ONLY: u8 = 0x01 | 0x08 | 0x20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let site = Setup::at(&[plain(listener.local_addr().unwrap().port())]).start("home");
+    let mut asked_with = Vec::new();
+    for _ in 0..2 {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut bytes = Vec::new();
+        stream.read_buf(&mut bytes).await.unwrap();
+        stream.write_all(&CONNACK).await.unwrap();
+        asked_with.push(broker::options_of_filter(&mut stream, b"/v1/all").await);
+        let _ = stream.write_all(&OVERSIZED).await;
+        let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+    }
+    assert_eq!(asked_with, [LIVE_ONLY & 0x0f, LIVE_ONLY]);
+    assert!(site.broker(0, |state| state.error.is_some()).await.error.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_with_our_client_id_costs_back_off_and_then_the_id() {
+    let Some(broker) = Mosquitto::open() else { return };
+    let site = Setup::at(&[broker.address()]).start("home");
+    let prefix = format!("{}-", site.keys.borrow().keys()[0].client_id_prefix());
+    let mut ids = Vec::new();
+    while ids.len() < 2 {
+        let state = site.broker(0, |state| state.connected).await;
+        ids = broker.client_ids(&prefix);
+        let thief = Stranger::connect(broker.port, &ids[0]);
+        if ids.len() == 1 {
+            site.broker(0, |now| now.since != state.since || !now.connected).await;
+        }
+        drop(thief);
+    }
+    site.connected().await;
+    assert!(ids[1].starts_with(&prefix));
 }

@@ -17,37 +17,14 @@ pub const PEERS_FILE_MAX_BYTES: usize = 1 << 20;
 const STATEMENTS_MAX: usize = 256;
 const FORMAT: u32 = 1;
 
-/// What was read from the file.
-#[derive(Serialize, Deserialize)]
-pub(super) struct SavedPeers {
+/// What is known of peers, in the form that outlives a process: a file, or a Secret that an operator keeps.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SavedPeers {
     version: u32,
     #[serde(default)]
     pins: BTreeMap<SiteName, String>,
     #[serde(default)]
     statements: Vec<String>,
-}
-
-/// Reads the file; `None` when it is damaged as a whole.
-pub(super) fn parse(bytes: &[u8]) -> Option<SavedPeers> {
-    serde_json::from_slice(bytes).ok().filter(|saved: &SavedPeers| saved.version == FORMAT)
-}
-
-/// Writes the file: every bound name, then as many statements as fit, those of connected sites first.
-pub(super) fn render(directory: &Directory) -> Vec<u8> {
-    let mut sites: Vec<&KnownSite> = directory.sites().filter(|site| site.conflict.is_none()).collect();
-    sites.sort_by_key(|site| std::cmp::Reverse((site.connected, site.pinned, site.last_seen)));
-    let pins: BTreeMap<_, _> = directory.pins().map(|(name, key)| (name.clone(), key.to_string())).collect();
-    let mut saved = SavedPeers { version: FORMAT, pins, statements: Vec::new() };
-    let mut bytes_left = PEERS_FILE_MAX_BYTES.saturating_sub(serde_json::to_vec(&saved).map_or(0, |json| json.len()));
-    for agent in sites.iter().flat_map(|site| newest_first(site)).take(STATEMENTS_MAX) {
-        let text = STANDARD.encode(&agent.signed);
-        match bytes_left.checked_sub(text.len() + r#""","#.len()) {
-            Some(left) => bytes_left = left,
-            None => break,
-        }
-        saved.statements.push(text);
-    }
-    serde_json::to_vec(&saved).unwrap_or_default()
 }
 
 fn newest_first(site: &KnownSite) -> Vec<&KnownAgent> {
@@ -57,8 +34,32 @@ fn newest_first(site: &KnownSite) -> Vec<&KnownAgent> {
 }
 
 impl SavedPeers {
+    /// Reads the file; `None` when it is damaged as a whole.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok().filter(|saved: &Self| saved.version == FORMAT)
+    }
+
+    /// Writes the file: every bound name, then as many statements as fit, those of connected sites first.
+    pub fn render(directory: &Directory) -> Vec<u8> {
+        let mut sites: Vec<&KnownSite> = directory.sites().filter(|site| site.conflict.is_none()).collect();
+        sites.sort_by_key(|site| std::cmp::Reverse((site.connected, site.pinned, site.last_seen)));
+        let pins: BTreeMap<_, _> = directory.pins().map(|(name, key)| (name.clone(), key.to_string())).collect();
+        let mut saved = Self { version: FORMAT, pins, statements: Vec::new() };
+        let mut bytes_left =
+            PEERS_FILE_MAX_BYTES.saturating_sub(serde_json::to_vec(&saved).map_or(0, |json| json.len()));
+        for agent in sites.iter().flat_map(|site| newest_first(site)).take(STATEMENTS_MAX) {
+            let text = STANDARD.encode(&agent.signed);
+            match bytes_left.checked_sub(text.len() + r#""","#.len()) {
+                Some(left) => bytes_left = left,
+                None => break,
+            }
+            saved.statements.push(text);
+        }
+        serde_json::to_vec(&saved).unwrap_or_default()
+    }
+
     /// Learns everything that still stands; configuration may have changed in between.
-    pub(super) fn load_into(&self, directory: &mut Directory, now: Now) {
+    pub fn load_into(&self, directory: &mut Directory, now: Now) {
         for (name, key) in &self.pins {
             if let Ok(key) = key.parse()
                 && let Err(refusal) = directory.bind(name, &key)

@@ -140,7 +140,7 @@ fn the_file_of_a_full_directory_stays_within_its_bound() {
         let _ = directory.learn(&signed(&site_key(number), &name, "node", (1, 1)), Source::MessageChannel, now());
         directory.bind(&name.parse().unwrap(), &site_key(number).public()).unwrap();
     }
-    let bytes = known_peers::render(&directory);
+    let bytes = SavedPeers::render(&directory);
     assert!(bytes.len() <= PEERS_FILE_MAX_BYTES);
-    assert!(known_peers::parse(&bytes).is_some());
+    assert!(SavedPeers::parse(&bytes).is_some());
 }
