@@ -72,7 +72,7 @@ fn main() -> ExitCode {
 }
 
 fn execute(arguments: Arguments) -> anyhow::Result<()> {
-    let out = &mut stdout().lock();
+    let out = &mut stdout();
     let file = || configuration_file(arguments.config.clone());
     match arguments.command {
         Command::Run { ephemeral, .. } => {

@@ -87,7 +87,7 @@ pub(super) async fn run(shared: &Arc<Shared>, channel: &Arc<Channel>, authentica
         site = %peer.name, peer = %peer.site, channel = channel.id(), reason = end.label(), cause,
         elapsed_ms = channel.since().elapsed().as_millis(), "data channel is gone"
     );
-    finish_streams(shared, &mut streams).await;
+    finish_streams(&mut streams).await;
 }
 
 /// Reads frames until the stream ends. The error itself is told by the connection.
@@ -109,32 +109,19 @@ async fn read_frames(mut recv: quinn::RecvStream, frames: mpsc::Sender<Result<Co
 async fn serve_streams(shared: &Shared, channel: &Channel, streams: &mut JoinSet<()>) {
     while let Some(incoming) = channel.accept().await {
         streams.spawn_on((shared.serve)(incoming), channel.runtime());
-        while let Some(ended) = streams.try_join_next() {
-            note_panic(shared, ended);
-        }
+        // A panic of a stream was counted and logged by the process's panic hook.
+        while streams.try_join_next().is_some() {}
     }
 }
 
-async fn finish_streams(shared: &Shared, streams: &mut JoinSet<()>) {
-    let all = async {
-        while let Some(ended) = streams.join_next().await {
-            note_panic(shared, ended);
-        }
-    };
+async fn finish_streams(streams: &mut JoinSet<()>) {
+    let all = async { while streams.join_next().await.is_some() {} };
     if timeout(STREAMS_END_TIMEOUT, all).await.is_err() {
         tracing::warn!(streams = streams.len(), "streams of a lost channel did not end and are aborted");
         streams.shutdown().await;
     }
 }
 
-fn note_panic(shared: &Shared, ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        shared.metrics.panics.with_label_values(&["stream"]).inc();
-        tracing::error!(%error, "a stream's task panicked");
-    }
-}
 
 /// This side's half of the control stream, and what it knows of the other half.
 struct ControlStream<'a> {

@@ -14,7 +14,6 @@ pub(super) struct Metrics {
     pub(super) handshake_seconds: HistogramVec,
     pub(super) handshakes: IntCounterVec,
     pub(super) channels_ended: IntCounterVec,
-    pub(super) panics: IntCounterVec,
     pub(super) udp_buffer: IntGaugeVec,
 }
 
@@ -55,7 +54,6 @@ impl Metrics {
                 &["result"],
             )?,
             channels_ended: counter("tunnel_channels_ended_total", "Channels that ended, by reason.", &["reason"])?,
-            panics: counter("task_panics_total", "Tasks that panicked: always a bug.", &["component"])?,
             udp_buffer,
         })
     }
