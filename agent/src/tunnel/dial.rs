@@ -90,7 +90,9 @@ impl Diallers {
             resolved: BTreeMap::new(),
         };
         let stopped = stop.clone();
-        tasks.spawn(async move { drop(stopped.run_until_cancelled_owned(dialler.run()).await) });
+        tasks.spawn(async move {
+            stopped.run_until_cancelled_owned(dialler.run()).await;
+        });
         stop
     }
 

@@ -62,13 +62,11 @@ pub enum EndpointError {
     Key(#[from] SiteKeyError),
 }
 
-/// A QUIC endpoint and the runtime that drives it.
+/// A QUIC endpoint. Connections are made and accepted only on the runtime that it was bound on.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     /// The library's endpoint.
     pub quic: quinn::Endpoint,
-    /// Its runtime: connections are made and accepted there only.
-    pub runtime: Handle,
     /// Bytes of the receive buffer that the system granted.
     pub granted_receive_buffer: usize,
 }
@@ -143,7 +141,7 @@ impl EndpointSettings {
             quinn::Endpoint::new(config, server, socket, Arc::new(quinn::TokioRuntime))
                 .map_err(|source| EndpointError::Bind { address: (Ipv6Addr::UNSPECIFIED, 0).into(), source })?
         };
-        Ok(Endpoint { quic, runtime, granted_receive_buffer })
+        Ok(Endpoint { quic, granted_receive_buffer })
     }
 
     fn transport(&self, streams_before_accepted: u32) -> TransportConfig {
