@@ -3,5 +3,3 @@
 pub mod agent;
 
 pub use agent::{Agent, Applied, ApplyError, Origin};
-mod stub;
-pub use stub::*;
