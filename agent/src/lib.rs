@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod backoff;
+pub mod cli;
 pub mod forward;
 pub mod peer;
 pub mod telemetry;

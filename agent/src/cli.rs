@@ -1,0 +1,1 @@
+//! Commands of the program that talk to a running agent.
