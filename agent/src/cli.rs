@@ -1,1 +1,3 @@
 //! Commands of the program that talk to a running agent.
+
+pub mod status;
