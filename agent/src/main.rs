@@ -84,7 +84,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Keygen { from_passphrase: true, topic } => keys::from_passphrase(stdin(), topic.as_deref(), out),
         Command::Keygen { .. } => keys::generate(out),
         Command::Identity => keys::identity(&file()?, out),
-        Command::Status(status) => status_command(status, arguments.config),
+        Command::Status(status) => status_command(StatusArguments { config: arguments.config, ..status }),
         Command::Version => {
             Ok(std::io::Write::write_fmt(out, format_args!("wovenet-agent {}\n", env!("CARGO_PKG_VERSION")))?)
         }
@@ -98,7 +98,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
     }
 }
 
-fn status_command(arguments: StatusArguments, config: Option<PathBuf>) -> anyhow::Result<()> {
+fn status_command(arguments: StatusArguments) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(status::run(arguments, config))
+    runtime.block_on(status::run(arguments))
 }

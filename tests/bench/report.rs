@@ -1,7 +1,6 @@
 //! Medians, spread and ratios.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,7 +63,7 @@ impl Report {
         let mut text = format!("\nmedian (lowest to highest); load average of the machine: {}\n", load.trim());
         for sample in Sample::ALL {
             let Some(values) = self.samples.get(&sample) else { continue };
-            drop(writeln!(text, "\n{}", sample.title()));
+            text.push_str(&format!("\n{}\n", sample.title()));
             let own = values.get("wovenet").map(|values| median(values));
             for name in self.order.iter().filter(|name| values.contains_key(*name)) {
                 let all = &values[name];
@@ -75,7 +74,7 @@ impl Report {
                     }
                     _ => String::new(),
                 };
-                drop(writeln!(text, "  {name:<14}{:>12.2}  ({low:.2} to {high:.2}){ratio}", median(all)));
+                text.push_str(&format!("  {name:<14}{:>12.2}  ({low:.2} to {high:.2}){ratio}\n", median(all)));
             }
         }
         text

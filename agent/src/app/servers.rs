@@ -47,7 +47,7 @@ async fn serve_api(core: Arc<Core>, stop: CancellationToken) {
 
 async fn start_api(core: &Arc<Core>, api: &Api) -> Result<ApiServer, crate::api::ApiError> {
     let agent: Arc<dyn Agent> = Arc::new(core.clone());
-    ApiServer::start(api, agent, Some(core.identity.key.clone())).await
+    ApiServer::start(api, agent, Some(&core.identity.key)).await
 }
 
 async fn serve_health(core: Arc<Core>, stop: CancellationToken) {
@@ -57,7 +57,7 @@ async fn serve_health(core: Arc<Core>, stop: CancellationToken) {
             None => None,
             Some(health) => {
                 let agent: Arc<dyn Agent> = Arc::new(core.clone());
-                match HealthServer::start(health.listen, agent, core.metrics.clone()).await {
+                match HealthServer::start(health.listen, agent, core.metrics.clone()) {
                     Ok(server) => Some(server),
                     Err(error) => {
                         tracing::error!(%error, "the health port does not run; tunnels go on");
