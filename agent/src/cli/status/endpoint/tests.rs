@@ -6,6 +6,9 @@ use super::*;
 struct Program {
     #[command(flatten)]
     status: StatusArguments,
+    /// The program's global option.
+    #[arg(long)]
+    config: Option<std::path::PathBuf>,
 }
 
 const SITE: &str = "siteName: home\ncrypto: { key: a-passphrase-that-is-long }\n";
@@ -13,7 +16,7 @@ const SITE: &str = "siteName: home\ncrypto: { key: a-passphrase-that-is-long }\n
 fn find(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Endpoint> {
     let program = Program::parse_from([&["status"], arguments].concat());
     let environment = environment.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
-    Endpoint::find(&program.status, &environment)
+    Endpoint::find(&StatusArguments { config: program.config, ..program.status }, &environment)
 }
 
 /// Writes a file of a site with `api` and finds its API.
