@@ -2,6 +2,7 @@
 
 mod core;
 mod identity;
+mod metrics;
 mod own_addresses;
 mod persist;
 mod readiness;

@@ -16,6 +16,7 @@ use wovenet_config::{AgentConfig, Document, Loaded, Problem, load, validate};
 
 use crate::api::agent::{Agent, Applied, ApplyError, Origin, Status};
 use crate::app::identity::{Identity, state_location};
+use crate::app::metrics::Metrics;
 use crate::app::own_addresses;
 use crate::app::saved::{self, Choice, Saved};
 use crate::app::{GOODBYE_TIMEOUT, StartOptions, status};
@@ -87,6 +88,7 @@ pub struct Core {
     network: watch::Receiver<u64>,
     brokers: Mutex<Vec<watch::Receiver<BrokerState>>>,
     discovery_metrics: DiscoveryMetrics,
+    own_metrics: Metrics,
     changes: watch::Sender<u64>,
     ready: AtomicBool,
     draining: AtomicBool,
@@ -148,6 +150,7 @@ impl Core {
             tunnels: handle,
             forward,
             discovery_metrics: DiscoveryMetrics::new(&metrics)?,
+            own_metrics: Metrics::register(&metrics)?,
             metrics,
             store,
             level,
@@ -169,6 +172,7 @@ impl Core {
             draining: AtomicBool::new(false),
         });
         core.start_discovery(&mut *core.parts.lock().await, &config);
+        core.own_metrics.note_applied(config.revision);
         Ok(core)
     }
 
@@ -186,6 +190,7 @@ impl Core {
 
     pub(super) fn set_ready(&self) {
         self.ready.store(true, Ordering::Relaxed);
+        self.own_metrics.ready.set(1);
         self.changed();
     }
 
@@ -282,6 +287,7 @@ impl Core {
         *self.in_force.write() = InForce { document: Arc::new(document), config: config.clone(), warnings };
         drop(parts);
         self.changed();
+        self.own_metrics.note_applied(config.revision);
         tracing::info!(revision = config.revision, ?origin, "the configuration is applied");
         self.wait_bound().await;
         Ok(Applied { revision: config.revision, listeners: status::listeners(self), warnings: self.warnings() })
@@ -375,7 +381,13 @@ impl Agent for Arc<Core> {
     fn apply(&self, document: Document, origin: Origin) -> BoxFuture<'static, Result<Applied, ApplyError>> {
         let core = self.clone();
         // A client that goes away must not stop a change half-way.
-        let applying = tokio::spawn(async move { core.apply_document(document, origin).await });
+        let applying = tokio::spawn(async move {
+            let applied = core.apply_document(document, origin).await;
+            if applied.is_err() {
+                core.own_metrics.applied.with_label_values(&["refused"]).inc();
+            }
+            applied
+        });
         Box::pin(async move { applying.await.unwrap_or_else(|error| Err(ApplyError::Failed(error.to_string()))) })
     }
 
