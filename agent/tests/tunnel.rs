@@ -64,9 +64,11 @@ async fn a_peer_sees_only_the_apps_that_it_may_use_and_follows_changes() {
     private.allowed_sites = AllowedSites::Only(BTreeSet::from([SiteReference::Name("c".parse().unwrap())]));
     a.exposed.send_replace(Arc::new(vec![private, support::exposed("public")]));
     let names = |site: &SiteStatus| site.apps.iter().map(|app| app.app_name.clone()).collect::<Vec<_>>();
-    b.site("a", |site| names(site) == ["public"]).await;
     let a_name = "a".parse().unwrap();
-    assert_eq!(b.handle.state(&a_name, &"private".parse().unwrap()), ProviderState::NotExposed);
+    let private = "private".parse().unwrap();
+    let hidden =
+        |site: &SiteStatus| names(site) == ["public"] && b.handle.state(&a_name, &private) == ProviderState::NotExposed;
+    b.site("a", hidden).await;
     assert_eq!(b.handle.state(&a_name, &"public".parse().unwrap()), ProviderState::Available);
     assert_eq!(b.handle.state(&"nowhere".parse().unwrap(), &"public".parse().unwrap()), ProviderState::NoPath);
 }

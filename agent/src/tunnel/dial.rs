@@ -18,9 +18,9 @@ use wovenet_config::tunnel::Scope;
 use crate::backoff::{Backoff, BackoffLimits};
 use crate::peer::Transport;
 use crate::peer::directory::KnownSite;
-use crate::tunnel::channel::{Channel, Health};
+use crate::tunnel::channel::{Channel, Direction, Health};
 use crate::tunnel::dial_pool::DialPool;
-use crate::tunnel::plan::{Candidate, Dial, Used, plan};
+use crate::tunnel::plan::{Candidate, Dial, Used, plan, spread};
 use crate::tunnel::race::Race;
 use crate::tunnel::shard::Shards;
 use crate::tunnel::shared::Shared;
@@ -129,6 +129,10 @@ impl SiteDialler {
                 self.wait(&site).await;
                 continue;
             }
+            if !self.spread(&site).await {
+                self.wait(&site).await;
+                continue;
+            }
             tokio::select! {
                 Ok(()) = registry.changed() => {}
                 Ok(()) = peers.changed() => {}
@@ -174,6 +178,25 @@ impl SiteDialler {
         }
         self.note(site, &errors);
         errors.is_empty()
+    }
+
+    /// Moves a channel to an agent that has none while another has two: the new one first, then the old one drains. Tells
+    /// whether nothing is left to move.
+    async fn spread(&mut self, site: &KnownSite) -> bool {
+        let candidates = self.candidates(site).await;
+        let live = self.live();
+        let Some(dial) = spread(&self.diallers.shared.agent, &candidates, &live) else { return true };
+        if self.dial(site, dial).await.is_err() {
+            return false;
+        }
+        let channels = self.diallers.shared.registry.channels(&self.site);
+        let shares_agent = |channel: &&Arc<Channel>| {
+            channels.iter().filter(|other| counts(other) && other.peer().agent == channel.peer().agent).count() > 1
+        };
+        let surplus =
+            channels.iter().rev().filter(|channel| channel.direction() == Direction::Dialled).find(shares_agent);
+        surplus.inspect(|channel| channel.drain());
+        true
     }
 
     /// Makes one channel on the next shard. The channel lives on in a task of its own.

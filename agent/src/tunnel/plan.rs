@@ -62,6 +62,19 @@ pub(super) fn plan(own: &AgentId, candidates: &[Candidate], used: &[Used], want:
     dials
 }
 
+/// Plans one dial that spreads channels better: to an agent without a channel, while another agent has two. Agents are
+/// heard of one by one, so the first one heard of may have got all channels.
+pub(super) fn spread(own: &AgentId, candidates: &[Candidate], used: &[Used]) -> Option<Dial> {
+    let channels = |agent: &Option<AgentId>| used.iter().filter(|used| used.agent == *agent).count();
+    used.iter().find(|used| channels(&used.agent) > 1)?;
+    let unused: Vec<Candidate> = candidates
+        .iter()
+        .filter(|candidate| candidate.agent.is_some() && channels(&candidate.agent) == 0)
+        .cloned()
+        .collect();
+    plan(own, &unused, used, used.len() + 1).pop()
+}
+
 type Preference = (usize, usize, usize, u16, [u8; 8], bool, SocketAddr);
 
 fn preference(own: &AgentId, candidate: &Candidate, used: &[Used]) -> Preference {
@@ -135,6 +148,21 @@ mod tests {
         assert!(plan(&agent("own"), &candidates, &[used(0), used(1)], 2).is_empty());
         let dials = plan(&agent("own"), &candidates, &[used(0)], 2);
         assert_eq!((dials.len(), dials[0].ordinal_ipv4), (1, 1));
+    }
+
+    #[test]
+    fn a_second_channel_moves_to_an_agent_that_is_heard_of_later_and_not_again() {
+        let used = |name: &str, ordinal| Used {
+            agent: Some(agent(name)),
+            address: "192.0.2.1:1".parse().unwrap(),
+            ipv6: false,
+            ordinal,
+        };
+        let candidates = [candidate("a", "192.0.2.1:1"), candidate("b", "192.0.2.2:1")];
+        let dial = spread(&agent("own"), &candidates, &[used("a", 0), used("a", 1)]).unwrap();
+        assert_eq!((dial.candidates[0].agent.clone(), dial.ordinal_ipv4), (Some(agent("b")), 2));
+        assert_eq!(spread(&agent("own"), &candidates, &[used("a", 0), used("b", 1)]), None);
+        assert_eq!(spread(&agent("own"), &candidates[..1], &[used("a", 0), used("a", 1)]), None);
     }
 
     #[test]

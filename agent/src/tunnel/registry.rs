@@ -151,16 +151,15 @@ impl Registry {
     pub(super) fn state(&self, site: &SiteName, app: &AppName) -> ProviderState {
         let sites = self.inner.sites.lock();
         let channels = sites.names.get(site).and_then(|id| sites.channels.get(id));
-        let states = channels.into_iter().flatten().filter(|channel| usable(channel)).map(|channel| {
-            match channel.entry(app) {
-                // Not told yet: the far side answers for itself.
-                None => ProviderState::Available,
-                Some(Some(entry)) if entry.healthy => ProviderState::Available,
-                Some(Some(_)) => ProviderState::Unhealthy,
-                Some(None) => ProviderState::NotExposed,
-            }
+        let usable: Vec<_> = channels.into_iter().flatten().filter(|channel| usable(channel)).collect();
+        let told = usable.iter().filter_map(|channel| channel.entry(app)).map(|entry| match entry {
+            Some(entry) if entry.healthy => ProviderState::Available,
+            Some(_) => ProviderState::Unhealthy,
+            None => ProviderState::NotExposed,
         });
-        states.min().unwrap_or(ProviderState::NoPath)
+        // While no channel has told what it offers, the far side answers for itself.
+        let untold = if usable.is_empty() { ProviderState::NoPath } else { ProviderState::Available };
+        told.min().unwrap_or(untold)
     }
 }
 

@@ -1,0 +1,91 @@
+//! Several agents of one site, as on the nodes of a cluster.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::collections::BTreeSet;
+
+use support::{Agent, Options};
+use wovenet_agent::peer::statement::{PROTOCOL_VERSION, TTL_SECONDS};
+use wovenet_agent::peer::{EndpointAddress, Learned, SignedStatement, SiteKey, Source, Statement, Transport};
+use wovenet_agent::tunnel::status::SiteStatus;
+use wovenet_config::tunnel::Scope;
+
+const HOSTS: [&str; 3] = ["node-1", "node-2", "node-3"];
+
+fn start_three(name: &'static str, key: &SiteKey, listens: bool) -> Vec<Agent> {
+    let options = |host| Options { key: key.clone(), host, listens, ..Options::new(name) };
+    HOSTS.into_iter().map(|host| Agent::start(options(host))).collect()
+}
+
+/// Tells `agent` where each of `others` listens, as their announcements would.
+async fn announce(others: &[Agent], agent: &Agent) {
+    for (other, host) in others.iter().zip(HOSTS) {
+        let address = other.address().await;
+        let statement = Statement {
+            site: other.key.site_id(),
+            name: other.name.clone(),
+            agent: other.key.agent_id(host),
+            host: host.into(),
+            generation: 1,
+            sequence: 1,
+            ttl: TTL_SECONDS,
+            endpoints: vec![EndpointAddress {
+                transport: Transport::Quic,
+                address: address.ip(),
+                port: address.port(),
+                scope: Scope::Agent,
+                learned: Learned::Interface,
+                priority: 0,
+            }],
+            versions: vec![PROTOCOL_VERSION],
+            delegations: vec![],
+            in_reply_to: None,
+        };
+        let signed = SignedStatement::sign(&other.key, statement).unwrap();
+        agent.peers.learn(&signed, Source::MessageChannel).unwrap();
+    }
+}
+
+fn agents(site: &SiteStatus) -> BTreeSet<String> {
+    site.channels.iter().map(|channel| channel.agent.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_agent_keeps_its_channels_to_distinct_agents_of_a_site() {
+    let cluster = start_three("cluster", &SiteKey::generate().unwrap(), true);
+    let home = Agent::start(Options { listens: false, ..Options::new("home") });
+    announce(&cluster, &home).await;
+    home.site("cluster", |site| site.channels.len() == 2 && agents(site).len() == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_agents_to_three_agents_cost_two_channels_each_and_not_nine() {
+    let cluster = start_three("cluster", &SiteKey::generate().unwrap(), true);
+    let home = start_three("home", &SiteKey::generate().unwrap(), false);
+    for agent in &home {
+        announce(&cluster, agent).await;
+    }
+    let mut total = 0;
+    for agent in &home {
+        total += agent.connected("cluster", 2).await.channels.len();
+    }
+    assert_eq!(total, 6);
+    let seen: usize = cluster.iter().flat_map(|agent| agent.handle.sites()).map(|site| site.channels.len()).sum();
+    assert_eq!(seen, 6, "no more channels exist than the diallers count");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_one_agent_of_a_site_goes_away_another_takes_its_channels() {
+    let mut cluster = start_three("cluster", &SiteKey::generate().unwrap(), true);
+    let home = Agent::start(Options { listens: false, ..Options::new("home") });
+    announce(&cluster, &home).await;
+    let before = agents(&home.connected("cluster", 2).await);
+    let leaving = HOSTS.iter().position(|host| before.contains(cluster[0].key.agent_id(host).as_str())).unwrap();
+    let gone = cluster[0].key.agent_id(HOSTS[leaving]).to_string();
+    cluster.remove(leaving).tunnels.shutdown(std::time::Duration::ZERO).await;
+    let replaced = |site: &SiteStatus| {
+        site.channels.len() == 2 && !agents(site).contains(&gone) && site.channels.iter().all(|c| c.state == "good")
+    };
+    home.site("cluster", replaced).await;
+}
