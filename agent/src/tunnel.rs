@@ -227,6 +227,11 @@ impl TunnelHandle {
         self.sockets.clone()
     }
 
+    /// Returns how many channels answer in time.
+    pub fn good_channels(&self) -> usize {
+        self.shared.registry.all().iter().filter(|channel| channel.health() == Health::Good).count()
+    }
+
     /// Returns the state of every known site.
     pub fn sites(&self) -> Vec<status::SiteStatus> {
         status::sites(&self.shared, &self.errors)
