@@ -39,7 +39,8 @@ fn one_of_two_fails(pair: &Pair, what: &str, fault: &str) {
     let (start, began) = (Instant::now(), now_ms());
     pair.office.host.namespace().fault(fault).unwrap();
     let (_, suspect) =
-        log::wait_for(&pair.home.agent, from, "channel health changed", |line| line.field("health") == "Suspect").unwrap();
+        log::wait_for(&pair.home.agent, from, "channel health changed", |line| line.field("health") == "Suspect")
+            .unwrap();
     let suspect_at = now_ms();
     log::wait_for(&pair.home.agent, from, GONE, |_| true).unwrap();
     let ended = held.wait_until("streams of the cut channel fail", |events| {
@@ -48,7 +49,10 @@ fn one_of_two_fails(pair: &Pair, what: &str, fault: &str) {
     });
     let (dead, first) = (start.elapsed(), ended.unwrap());
     let all_ended = || held.of_kind("ended");
-    until("its last stream has failed", PATIENCE, || (start.elapsed() > DEAD_WITHIN + Duration::from_secs(1)).then_some(())).unwrap();
+    until("its last stream has failed", PATIENCE, || {
+        (start.elapsed() > DEAD_WITHIN + Duration::from_secs(1)).then_some(())
+    })
+    .unwrap();
     let ended = all_ended();
     let service = follow(&clients, began, Duration::from_secs(1)).unwrap();
     let later = follow(&clients, suspect_at, Duration::from_secs(1)).unwrap();

@@ -47,18 +47,18 @@ fn kill_and_restart(victim: Victim) {
     let clients = witness.connect_loop(20).unwrap();
     let mut pump = witness.pump(60_000, 0).unwrap();
     clients.wait_for("tried").unwrap();
-    let (kill, began) = (Instant::now(), now_ms());
+    let began = now_ms();
     killed.agent.process().unwrap().kill().unwrap();
     killed.start().unwrap();
-    let restarted = now_ms();
+    let (restart, restarted) = (Instant::now(), now_ms());
     pump.process().wait(PATIENCE).unwrap();
-    let known = kill.elapsed();
+    let known = restart.elapsed();
     let pumped = pump.wait_for("pumped").unwrap();
     assert_eq!(pumped.outcome(), "reset", "the client of the transfer");
     killed.echo.wait_until("the app sees a reset", |e| e.iter().find(|e| e.outcome() == "reset").map(drop)).unwrap();
     let service = follow(&clients, restarted, CALM).unwrap();
     let all = follow(&clients, began, CALM).unwrap();
-    measured(&format!("43 {victim:?} killed: the transfer's client is reset after"), known);
+    measured(&format!("43 {victim:?} killed: the transfer's client is reset, since the restart"), known);
     measured(&format!("43 {victim:?} killed: new connections, since the restart"), &service);
     measured(&format!("43 {victim:?} killed: new connections, since the kill"), &all);
     assert!(known <= DEAD_WITHIN, "{known:?}");
@@ -95,7 +95,10 @@ fn an_agent_that_is_stopped_lets_its_streams_finish() {
     pump.process().wait(PATIENCE).unwrap();
     let pumped = pump.wait_for("pumped").unwrap();
     let status = pair.office.agent.process().unwrap().wait(PATIENCE).unwrap();
-    measured("drain: bytes moved by the stream that went on, and its longest stall in ms", (pumped.number("bytes"), pumped.number("stall_ms")));
+    measured(
+        "drain: bytes moved by the stream that went on, and its longest stall in ms",
+        (pumped.number("bytes"), pumped.number("stall_ms")),
+    );
     assert_eq!(pumped.outcome(), "ok");
     assert!(waited <= LONGEST_WAIT, "{waited:?}");
     assert!(status.success(), "{status}");

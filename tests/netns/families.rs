@@ -18,7 +18,9 @@ fn fault_58_sites_meet_over_ipv6_alone() {
     let start = Instant::now();
     let pair = Pair::start(&["2001:db8::1"], &["2001:db8::2"]).unwrap();
     measured("58 IPv6 alone: service in both directions, with the start of everything, after", start.elapsed());
-    assert!(log::lines(&pair.home.agent, 0, UP).iter().all(|line| line.field("remote_addr").starts_with("[2001:db8::1]")));
+    assert!(
+        log::lines(&pair.home.agent, 0, UP).iter().all(|line| line.field("remote_addr").starts_with("[2001:db8::1]"))
+    );
 }
 
 #[test]
@@ -57,8 +59,7 @@ fn fault_63_a_tunnel_port_that_is_taken_is_told_and_used_once_it_is_free() {
     holder.wait_for("listening").unwrap();
     pair.office.start().unwrap();
     pair.home.start().unwrap();
-    let (failed, _) =
-        log::wait_for(&pair.office.agent, 0, "the tunnel socket does not listen yet", |_| true).unwrap();
+    let (failed, _) = log::wait_for(&pair.office.agent, 0, "the tunnel socket does not listen yet", |_| true).unwrap();
     assert!(failed.field("error").contains("203.0.113.1:51820"), "{failed:?}");
     // The other socket works meanwhile.
     pair.home.wait_working().unwrap();

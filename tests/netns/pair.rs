@@ -87,9 +87,8 @@ impl Site {
     /// Waits until a new client reaches the other site's echo.
     pub fn wait_working(&self) -> anyhow::Result<()> {
         let clients = self.host.peer(&["connect-loop", "--to", LOCAL])?;
-        let working = clients.wait_until("a client is served", |events| {
-            events.iter().find(|event| event.outcome() == "ok").map(drop)
-        });
+        let working = clients
+            .wait_until("a client is served", |events| events.iter().find(|event| event.outcome() == "ok").map(drop));
         working.with_context(|| format!("the log of {}:\n{}", self.agent.name(), self.agent.log()))
     }
 
@@ -129,7 +128,8 @@ impl Site {
 
 /// Returns the tunnel section of a site that is dialled at these addresses.
 pub fn listening(addresses: &[&str]) -> String {
-    let sockets: Vec<String> = addresses.iter().enumerate().map(|(index, address)| listening_at(address, 51820 + index)).collect();
+    let sockets: Vec<String> =
+        addresses.iter().enumerate().map(|(index, address)| listening_at(address, 51820 + index)).collect();
     format!("tunnel:\n  localSockets:\n{}", sockets.concat())
 }
 

@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use wovenet_tests::netns::{Event, TestPeer};
 
-/// The longest that a client may be left without an outcome: `connectTimeout`, and what the system needs to run us.
-pub const LONGEST_WAIT: Duration = Duration::from_millis(5_000 + 250);
+/// The longest that a client may be left without an outcome: `connectTimeout` (FAULTS 44), and a second in which a busy
+/// machine gets round to run the client.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(5 + 1);
 
 /// Tries since some moment.
 #[derive(Debug)]
+#[expect(dead_code, reason = "printed")]
 pub struct Service {
     /// How many tries were made.
     pub tries: usize,

@@ -57,13 +57,20 @@ impl Gateway {
         Host::new(host, name, &self.directory)
     }
 
+    /// Returns the gateway itself as a host, for programs that run on it.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn beside(&self, name: &str) -> anyhow::Result<Host> {
+        Host::new(self.namespace.clone(), name, &self.directory)
+    }
+
     /// Forwards a UDP port of the outer IPv4 address to an inner host.
     ///
     /// # Errors
     /// When nft refuses.
     pub fn forward_udp(&self, port: u16, to: &str) -> anyhow::Result<()> {
-        self.namespace
-            .nft(&format!("add rule inet nat prerouting iifname wan udp dport {port} dnat ip to {to}\n"))
+        self.namespace.nft(&format!("add rule inet nat prerouting iifname wan udp dport {port} dnat ip to {to}\n"))
     }
 
     /// Replaces an outer address, as a provider does overnight. What came through the old one is cut.

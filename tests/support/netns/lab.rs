@@ -14,6 +14,8 @@ use crate::broker::Broker;
 const NETWORKS: [&str; 4] = ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32"];
 /// Where the broker is.
 const BROKER: &str = "192.0.2.1:1883";
+/// How much of each agent's log a failed test shows.
+const SHOWN_LINES: usize = 80;
 /// Measured bounds mean little while another test keeps the processors busy.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
@@ -35,7 +37,7 @@ impl Lab {
         Namespace::remove_abandoned();
         let internet = Namespace::new("internet")?;
         internet.ip("link add switch type bridge stp_state 0 mcast_snooping 0\nlink set switch up")?;
-        Ok(Self { internet, directory: tempfile::tempdir()?, ports: Cell::new(0), _turn: turn })
+        Ok(Self { internet, directory: directory()?, ports: Cell::new(0), _turn: turn })
     }
 
     /// Returns where the test keeps its files.
@@ -92,6 +94,29 @@ impl Lab {
         let port = self.ports.replace(self.ports.get() + 1);
         namespace.plug("wan", &self.internet, "switch", &format!("port{port}"))?;
         address_internet(namespace, addresses)
+    }
+}
+
+/// Makes the test's directory in memory where it can be, so that a busy disk stops nobody who logs.
+fn directory() -> std::io::Result<TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir())
+}
+
+#[allow(clippy::print_stderr, reason = "a failed test talks to a person")]
+impl Drop for Lab {
+    /// A failed test shows what the agents logged, as their files go with it.
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for host in std::fs::read_dir(self.directory()).into_iter().flatten().flatten() {
+            let name = host.file_name();
+            let Ok(log) = std::fs::read_to_string(host.path().join(&name).join("agent.log")) else { continue };
+            // There is a line for each client, and thousands of clients.
+            let lines: Vec<&str> = log.lines().filter(|line| !line.contains("stream ended")).collect();
+            let shown = &lines[lines.len().saturating_sub(SHOWN_LINES)..];
+            eprintln!("--- the end of the log of {}\n{}", name.display(), shown.join("\n"));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context;
@@ -13,11 +14,15 @@ const PREFIX: &str = "wovenet-test-";
 /// Where iproute2 keeps named namespaces.
 const DIRECTORY: &str = "/run/netns";
 
-/// A network namespace with loopback up. It is removed when dropped.
-#[derive(Debug)]
+/// A network namespace with loopback up. It is removed when its last clone is dropped.
+#[derive(Clone, Debug)]
 pub struct Namespace {
-    name: String,
+    name: Arc<Name>,
 }
+
+/// The system's name of a namespace, which is removed with it.
+#[derive(Debug)]
+struct Name(String);
 
 impl Namespace {
     /// Makes an empty namespace.
@@ -29,7 +34,7 @@ impl Namespace {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{number}-{label}", std::process::id());
         run(Command::new("ip").args(["netns", "add", &name]), "")?;
-        let namespace = Self { name };
+        let namespace = Self { name: Arc::new(Name(name)) };
         namespace.ip("link set lo up")?;
         Ok(namespace)
     }
@@ -47,13 +52,13 @@ impl Namespace {
 
     /// Returns the system's name for it.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.name.0
     }
 
     /// Returns a command that runs `program` inside. The process is that program itself, as `ip` replaces itself.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name]).arg(program);
+        command.args(["netns", "exec", self.name()]).arg(program);
         command
     }
 
@@ -62,7 +67,7 @@ impl Namespace {
     /// # Errors
     /// When one of them fails.
     pub fn ip(&self, commands: &str) -> anyhow::Result<()> {
-        run(Command::new("ip").args(["-n", &self.name, "-batch", "-"]), commands).map(drop)
+        run(Command::new("ip").args(["-n", self.name(), "-batch", "-"]), commands).map(drop)
     }
 
     /// Runs a script of nft(8) inside.
@@ -129,15 +134,15 @@ impl Namespace {
             "link add {port} type veth peer name {interface} netns {name}\n\
              link set {port} master {bridge}\n\
              link set {port} up\n",
-            name = self.name
+            name = self.name()
         ))?;
         self.ip(&format!("link set {interface} up"))
     }
 }
 
-impl Drop for Namespace {
+impl Drop for Name {
     fn drop(&mut self) {
-        delete(&self.name);
+        delete(&self.0);
     }
 }
 

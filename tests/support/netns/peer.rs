@@ -53,7 +53,8 @@ impl TestPeer {
     /// When it yields nothing within [`PATIENCE`]; the error holds all that was told.
     pub fn wait_until<T>(&self, what: &str, mut condition: impl FnMut(&[Event]) -> Option<T>) -> anyhow::Result<T> {
         let waited = until(what, PATIENCE, || condition(&self.events()));
-        let (value, _) = waited.map_err(|error| error.context(format!("{} told: {}", self.name, self.process.output())))?;
+        let (value, _) =
+            waited.map_err(|error| error.context(format!("{} told: {}", self.name, self.process.output())))?;
         Ok(value)
     }
 }

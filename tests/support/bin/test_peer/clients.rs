@@ -57,7 +57,8 @@ pub fn greeting(to: &SocketName) -> anyhow::Result<()> {
 pub fn exec(to: &SocketName) -> anyhow::Result<()> {
     once("executed", || {
         let mut server = Connection::open(to, LIMIT)?;
-        server.write_all(b"POST /exec/1/start HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")?;
+        server
+            .write_all(b"POST /exec/1/start HTTP/1.1\r\nHost: test\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")?;
         server.write_all(&[b'x'; 100_000])?;
         server.finish_writing()?;
         let mut answer = String::new();

@@ -110,7 +110,9 @@ impl Listener {
 
 /// Names an end: `fin` for a clean end of file where more was due.
 pub fn outcome(error: &io::Error) -> String {
-    use io::ErrorKind::{BrokenPipe, ConnectionRefused, ConnectionReset, InvalidData, TimedOut, UnexpectedEof, WouldBlock};
+    use io::ErrorKind::{
+        BrokenPipe, ConnectionRefused, ConnectionReset, InvalidData, TimedOut, UnexpectedEof, WouldBlock,
+    };
     match error.kind() {
         UnexpectedEof => "fin".to_owned(),
         ConnectionReset => "reset".to_owned(),
