@@ -143,6 +143,7 @@ impl Tunnels {
             serve: settings.serve,
             metrics,
             cancel: CancellationToken::new(),
+            draining: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
         let errors = DialErrors::default();
@@ -172,8 +173,9 @@ impl Tunnels {
         TunnelHandle { shared: self.shared.clone(), errors: self.errors.clone(), sockets: self.listeners.states() }
     }
 
-    /// Tells every peer to open new streams elsewhere, and dials no more.
+    /// Tells every peer to open new streams elsewhere; dials no more and is dialled no more.
     pub fn go_away(&self) {
+        self.shared.draining.cancel();
         self.diallers.abort();
         self.shared.registry.all().iter().for_each(|channel| channel.drain());
         self.shared.registry.changed();
@@ -225,6 +227,11 @@ impl TunnelHandle {
     /// Follows the tunnel sockets.
     pub fn sockets(&self) -> watch::Receiver<SocketStates> {
         self.sockets.clone()
+    }
+
+    /// Returns how many channels answer in time.
+    pub fn good_channels(&self) -> usize {
+        self.shared.registry.all().iter().filter(|channel| channel.health() == Health::Good).count()
     }
 
     /// Returns the state of every known site.

@@ -30,11 +30,19 @@ impl Broker {
     /// When it does not start.
     pub fn start_at(directory: &Path, port: u16) -> anyhow::Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let mut command = Command::new(sibling("wovenet-test-broker")?);
+        let broker = Self::start_with(Command::new(sibling("wovenet-test-broker")?), directory, address)?;
+        until("the broker listens", PATIENCE, || TcpStream::connect(address).ok())?;
+        Ok(broker)
+    }
+
+    /// Starts a broker with a command that runs its program, as inside a network namespace. It may not listen yet.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start_with(mut command: Command, directory: &Path, address: SocketAddr) -> anyhow::Result<Self> {
         command.args(["--listen", &address.to_string()]);
         let process = Process::start(command, &directory.join("broker.log"))?;
-        until("the broker listens", PATIENCE, || TcpStream::connect(address).ok())?;
-        Ok(Self { process, port })
+        Ok(Self { process, port: address.port() })
     }
 
     /// Returns its port.

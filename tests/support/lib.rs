@@ -3,6 +3,8 @@
 pub mod agent;
 pub mod broker;
 pub mod http;
+pub mod log;
+pub mod netns;
 pub mod ports;
 pub mod process;
 pub mod until;

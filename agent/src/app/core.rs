@@ -134,7 +134,12 @@ impl Core {
         })?;
         let handle = tunnels.handle();
         let (tunnel, tunnel_seen) = watch::channel(config.tunnel.clone());
-        tokio::spawn(own_addresses::follow(tunnel_seen, handle.sockets(), network.clone(), own));
+        tokio::spawn(own_addresses::follow(
+            tunnel_seen,
+            handle.sockets(),
+            own_addresses::worth_a_look(network.clone(), handle.clone()),
+            own,
+        ));
         let forward = Arc::new(Forward::start(ForwardSettings {
             opener: Arc::new(handle.clone()),
             registry: metrics.clone(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
@@ -12,7 +13,10 @@ use crate::discovery::addresses::Addresses;
 use crate::discovery::network::interface_addresses;
 use crate::forward::NodeAddresses;
 use crate::peer::{EndpointAddress, OwnStatement};
-use crate::tunnel::{SocketState, SocketStates};
+use crate::tunnel::{SocketState, SocketStates, TunnelHandle};
+
+/// The least time between two looks that late or lost channels cause: the pages asked belong to others.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Follows sockets and network until the agent ends; only sockets that listen are stated.
 pub(super) async fn follow(
@@ -41,6 +45,32 @@ pub(super) async fn follow(
         }
         addresses.shutdown().await;
     }
+}
+
+/// Moves when this agent may have got other addresses: the host's network changed, or a channel answers late or is
+/// lost, which is all that a host sees of its router getting another address.
+pub(super) fn worth_a_look(mut network: watch::Receiver<u64>, tunnels: TunnelHandle) -> watch::Receiver<u64> {
+    let (looks, seen) = watch::channel(0u64);
+    tokio::spawn(async move {
+        let look = || looks.send_modify(|looks| *looks += 1);
+        let network_changes = async {
+            while network.changed().await.is_ok() {
+                look()
+            }
+        };
+        let lost_channels = async {
+            let (mut channels, mut good) = (tunnels.subscribe(), tunnels.good_channels());
+            while channels.changed().await.is_ok() {
+                let before = std::mem::replace(&mut good, tunnels.good_channels());
+                if good < before {
+                    look();
+                    tokio::time::sleep(LOOK_EVERY).await;
+                }
+            }
+        };
+        tokio::join!(network_changes, lost_channels);
+    });
+    seen
 }
 
 fn listening(configured: &[LocalSocket], states: &SocketStates) -> (Vec<LocalSocket>, BTreeMap<usize, u16>) {

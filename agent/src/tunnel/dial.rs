@@ -121,7 +121,7 @@ impl SiteDialler {
             peers.mark_unchanged();
             let Some(site) = self.known() else { return };
             let want = *wanted.borrow_and_update();
-            if self.live().len() < want {
+            if self.live().len() < want || self.lacks_family(&site) {
                 self.pause_after_short_life(&site).await;
                 if self.dial_round(&site, want).await {
                     continue;
@@ -152,6 +152,21 @@ impl SiteDialler {
         channels.iter().filter(|channel| counts(channel)).map(|channel| used(channel)).collect()
     }
 
+    /// Returns the channels that do not count but go on: their streams must not lose their slot to a new channel.
+    fn leaving(&self) -> Vec<Used> {
+        let channels = self.diallers.shared.registry.channels(&self.site);
+        channels.iter().filter(|channel| !counts(channel)).map(|channel| used(channel)).collect()
+    }
+
+    /// Tells whether the site can be dialled over an address family that no live channel uses.
+    fn lacks_family(&self, site: &KnownSite) -> bool {
+        let live = self.live();
+        let lacks = |ipv6: bool| live.iter().all(|used| used.ipv6 != ipv6);
+        site.agents.values().flat_map(|agent| &agent.endpoints).any(|endpoint| {
+            endpoint.transport == Transport::Quic && lacks(endpoint.socket_address().ip().to_canonical().is_ipv6())
+        })
+    }
+
     /// Waits when the last channel ended soon after it came up; otherwise dialling is proven, and waits begin anew.
     async fn pause_after_short_life(&mut self, site: &KnownSite) {
         match self.last_up {
@@ -164,7 +179,7 @@ impl SiteDialler {
     /// Makes what is lacking, and tells whether all of it came up.
     async fn dial_round(&mut self, site: &KnownSite, want: usize) -> bool {
         let candidates = self.candidates(site).await;
-        let dials = plan(&self.diallers.shared.agent, &candidates, &self.live(), want);
+        let dials = plan(&self.diallers.shared.agent, &candidates, &self.live(), &self.leaving(), want);
         if dials.is_empty() {
             return !candidates.is_empty();
         }
@@ -216,7 +231,7 @@ impl SiteDialler {
             return;
         };
         let known = all.insert(self.site, error.clone());
-        if known.is_none() {
+        if known.is_none() && self.live().is_empty() {
             tracing::warn!(site = %site.name, peer = %site.id, error, "cannot dial the site; trying again");
         }
     }

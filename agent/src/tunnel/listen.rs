@@ -162,6 +162,9 @@ impl Listener {
 
     /// Decides on a handshake at once; nothing of it is awaited here.
     fn judge(&self, incoming: quinn::Incoming, connections: &mut JoinSet<()>) {
+        if self.shared.draining.is_cancelled() {
+            return incoming.refuse();
+        }
         let address = incoming.remote_address();
         let admission = self.half_open.admit(address.ip(), incoming.remote_address_validated());
         let result = match admission {

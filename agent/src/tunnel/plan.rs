@@ -44,22 +44,44 @@ impl Dial {
 }
 
 /// Plans the dials that bring the channels in use up to `want`: over distinct agents, families and addresses first,
-/// agents in rendezvous order so that the agents of this site spread over those of the other.
-pub(super) fn plan(own: &AgentId, candidates: &[Candidate], used: &[Used], want: usize) -> Vec<Dial> {
-    let mut used = used.to_vec();
-    let mut dials = Vec::new();
-    while used.len() < want && !candidates.is_empty() {
-        let mut ordered = candidates.to_vec();
-        ordered.sort_by_cached_key(|candidate| preference(own, candidate, &used));
-        ordered.truncate(CANDIDATES_MAX);
-        let (ordinal_ipv4, ordinal_ipv6) = (free_ordinal(&used, false), free_ordinal(&used, true));
-        let first = &ordered[0];
+/// agents in rendezvous order so that the agents of this site spread over those of the other. A family that has no
+/// channel yet gets one even so, as the channels of the other may all have been dialled by the far side. Slots of
+/// `leaving` channels, which are suspect or drain, are not taken from them.
+pub(super) fn plan(own: &AgentId, candidates: &[Candidate], used: &[Used], leaving: &[Used], want: usize) -> Vec<Dial> {
+    let mut planning = Planning { own, used: used.to_vec(), leaving, dials: Vec::new() };
+    while planning.used.len() < want && !candidates.is_empty() {
+        planning.dial(candidates.to_vec());
+    }
+    for ipv6 in [true, false] {
+        let family: Vec<_> =
+            candidates.iter().filter(|candidate| candidate.address.is_ipv6() == ipv6).cloned().collect();
+        if want > 0 && !family.is_empty() && planning.used.iter().all(|used| used.ipv6 != ipv6) {
+            planning.dial(family);
+        }
+    }
+    planning.dials
+}
+
+struct Planning<'a> {
+    own: &'a AgentId,
+    used: Vec<Used>,
+    leaving: &'a [Used],
+    dials: Vec<Dial>,
+}
+
+impl Planning<'_> {
+    /// Adds a dial to the candidate that is preferred now, and to the others should it fail.
+    fn dial(&mut self, mut candidates: Vec<Candidate>) {
+        candidates.sort_by_cached_key(|candidate| preference(self.own, candidate, &self.used));
+        candidates.truncate(CANDIDATES_MAX);
+        let taken: Vec<&Used> = self.used.iter().chain(self.leaving).collect();
+        let (ordinal_ipv4, ordinal_ipv6) = (free_ordinal(&taken, false), free_ordinal(&taken, true));
+        let first = &candidates[0];
         let ipv6 = first.address.is_ipv6();
         let ordinal = if ipv6 { ordinal_ipv6 } else { ordinal_ipv4 };
-        used.push(Used { agent: first.agent.clone(), address: first.address, ipv6, ordinal });
-        dials.push(Dial { candidates: ordered, ordinal_ipv4, ordinal_ipv6 });
+        self.used.push(Used { agent: first.agent.clone(), address: first.address, ipv6, ordinal });
+        self.dials.push(Dial { candidates, ordinal_ipv4, ordinal_ipv6 });
     }
-    dials
 }
 
 /// Plans one dial that spreads channels better: to an agent without a channel, while another agent has two. Agents are
@@ -72,7 +94,7 @@ pub(super) fn spread(own: &AgentId, candidates: &[Candidate], used: &[Used]) -> 
         .filter(|candidate| candidate.agent.is_some() && channels(&candidate.agent) == 0)
         .cloned()
         .collect();
-    plan(own, &unused, used, used.len() + 1).pop()
+    plan(own, &unused, used, &[], used.len() + 1).pop()
 }
 
 type Preference = (usize, usize, usize, u16, [u8; 8], bool, SocketAddr);
@@ -103,7 +125,7 @@ fn rendezvous(own: &AgentId, other: Option<&AgentId>) -> [u8; 8] {
 
 /// Returns the smallest ordinal of the family that no channel to the site uses, so that a site-scoped address, where
 /// the answering agent is not known beforehand, never meets a taken slot.
-fn free_ordinal(used: &[Used], ipv6: bool) -> u16 {
+fn free_ordinal(used: &[&Used], ipv6: bool) -> u16 {
     let taken = |ordinal| used.iter().any(|used| used.ipv6 == ipv6 && used.ordinal == ordinal);
     (0..u16::MAX).find(|ordinal| !taken(*ordinal)).unwrap_or(u16::MAX)
 }
@@ -126,7 +148,7 @@ mod tests {
     #[test]
     fn two_channels_to_one_agent_take_both_address_families() {
         let candidates = [candidate("a", "192.0.2.1:1"), candidate("a", "[2001:db8::1]:1")];
-        let dials = plan(&agent("own"), &candidates, &[], 2);
+        let dials = plan(&agent("own"), &candidates, &[], &[], 2);
         let families: BTreeSet<bool> = dials.iter().map(|dial| dial.candidates[0].address.is_ipv6()).collect();
         assert_eq!(families.len(), 2);
     }
@@ -135,7 +157,7 @@ mod tests {
     fn two_channels_go_to_distinct_agents_when_there_are_two() {
         let candidates =
             [candidate("a", "192.0.2.1:1"), candidate("a", "[2001:db8::1]:1"), candidate("b", "192.0.2.2:1")];
-        let dials = plan(&agent("own"), &candidates, &[], 2);
+        let dials = plan(&agent("own"), &candidates, &[], &[], 2);
         let agents: BTreeSet<_> = dials.iter().map(|dial| dial.candidates[0].agent.clone()).collect();
         assert_eq!(agents.len(), 2);
     }
@@ -145,8 +167,8 @@ mod tests {
         let used =
             |ordinal| Used { agent: Some(agent("a")), address: "192.0.2.1:9".parse().unwrap(), ipv6: false, ordinal };
         let candidates = [candidate("a", "192.0.2.1:1")];
-        assert!(plan(&agent("own"), &candidates, &[used(0), used(1)], 2).is_empty());
-        let dials = plan(&agent("own"), &candidates, &[used(0)], 2);
+        assert!(plan(&agent("own"), &candidates, &[used(0), used(1)], &[], 2).is_empty());
+        let dials = plan(&agent("own"), &candidates, &[used(0)], &[], 2);
         assert_eq!((dials.len(), dials[0].ordinal_ipv4), (1, 1));
     }
 
@@ -166,13 +188,35 @@ mod tests {
     }
 
     #[test]
+    fn a_family_without_a_channel_gets_one_although_the_other_has_enough() {
+        let used = |ordinal| Used {
+            agent: Some(agent("a")),
+            address: "[2001:db8::1]:9".parse().unwrap(),
+            ipv6: true,
+            ordinal,
+        };
+        let candidates = [candidate("a", "192.0.2.1:1"), candidate("a", "[2001:db8::1]:1")];
+        let dials = plan(&agent("own"), &candidates, &[used(0), used(1)], &[], 2);
+        assert_eq!(dials.len(), 1);
+        assert!(dials[0].candidates.iter().all(|candidate| candidate.address.is_ipv4()));
+    }
+
+    #[test]
+    fn a_channel_that_is_leaving_does_not_count_and_keeps_its_slot() {
+        let leaving =
+            Used { agent: Some(agent("a")), address: "192.0.2.1:1".parse().unwrap(), ipv6: false, ordinal: 0 };
+        let dials = plan(&agent("own"), &[candidate("a", "192.0.2.1:1")], &[], &[leaving], 2);
+        assert_eq!(dials.iter().map(|dial| dial.ordinal_ipv4).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
     fn many_agents_spread_over_the_agents_of_a_site() {
         let names = ["a", "b", "c", "d"];
         let candidates: Vec<_> =
             names.iter().enumerate().map(|(i, name)| candidate(name, &format!("192.0.2.{}:1", i + 1))).collect();
         let mut load: BTreeMap<_, usize> = BTreeMap::new();
         for own in 0..100 {
-            for dial in plan(&agent(&format!("own-{own}")), &candidates, &[], 2) {
+            for dial in plan(&agent(&format!("own-{own}")), &candidates, &[], &[], 2) {
                 *load.entry(dial.candidates[0].agent.clone()).or_default() += 1;
             }
         }
@@ -185,8 +229,9 @@ mod tests {
         fn slots_of_one_plan_never_collide(v4 in 0usize..5, v6 in 0usize..5, want in 0usize..16) {
             let candidates: Vec<_> = (0..v4).map(|i| candidate("a", &format!("192.0.2.{}:1", i + 1)))
                 .chain((0..v6).map(|i| candidate("b", &format!("[2001:db8::{}]:1", i + 1)))).collect();
-            let dials = plan(&agent("own"), &candidates, &[], want);
-            let expected = if candidates.is_empty() { 0 } else { want };
+            let dials = plan(&agent("own"), &candidates, &[], &[], want);
+            let families = usize::from(v4 > 0) + usize::from(v6 > 0);
+            let expected = if want == 0 || candidates.is_empty() { 0 } else { want.max(families) };
             prop_assert_eq!(dials.len(), expected);
             let slots: BTreeSet<_> = dials.iter().map(|dial| {
                 let ipv6 = dial.candidates[0].address.is_ipv6();

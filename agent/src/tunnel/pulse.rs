@@ -11,8 +11,9 @@ pub const PING_PERIOD: Duration = Duration::from_secs(2);
 pub const DOUBTFUL_AFTER: Duration = Duration::from_secs(1);
 /// A ping without answer for this long makes the channel suspect: no new streams (PROTOCOL §4).
 pub const SUSPECT_AFTER: Duration = Duration::from_secs(5);
-/// A ping without answer for this long makes the channel dead (PROTOCOL §4).
-pub const DEAD_AFTER: Duration = Duration::from_secs(15);
+/// A ping without answer for this long makes the channel dead. The first ping that a failure swallows is sent up to
+/// [`PING_PERIOD`] after it: apps know of the failure within 15 s of it (PROTOCOL §4), with half a second to tell them.
+pub const DEAD_AFTER: Duration = Duration::from_millis(12_500);
 
 /// The pings of one channel that wait for their answers.
 #[derive(Debug)]
@@ -105,7 +106,8 @@ mod tests {
         assert_eq!(health(1_199), Some(Health::Good));
         assert_eq!(health(1_200), Some(Health::Doubtful));
         assert_eq!(health(5_000), Some(Health::Suspect));
-        assert_eq!(health(15_000), None);
+        assert_eq!(health(12_499), Some(Health::Suspect));
+        assert_eq!(health(12_500), None);
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub(super) struct Shared {
     pub(super) serve: ServeStream,
     pub(super) metrics: Metrics,
     pub(super) cancel: CancellationToken,
+    /// Cancelled when this agent goes away: no channel comes up from then on, those that are up drain.
+    pub(super) draining: CancellationToken,
     /// Owns the tasks of the channels.
     pub(super) tasks: TaskTracker,
 }
@@ -82,6 +84,9 @@ impl Shared {
         self.registry
             .insert(&channel, per_agent_max)
             .map_err(|refusal| HandshakeError::Refused(refusal.to_string()))?;
+        if self.draining.is_cancelled() {
+            channel.drain();
+        }
         endpoint::raise_limits(&connection);
         self.learn(&authenticated.statement);
         self.peers.update(|directory| directory.set_connected(statement.site, true));
