@@ -63,6 +63,22 @@ impl Agent {
         Ok(())
     }
 
+    /// Returns a command of the agent's program that works on its files, such as `status`.
+    ///
+    /// # Errors
+    /// When the program was not built.
+    pub fn command(&self, name: &str) -> anyhow::Result<Command> {
+        let mut command = Command::new(sibling("wovenet-agent")?);
+        command.arg(name).arg("--config").arg(self.configuration());
+        command.env("HOME", &self.directory).current_dir(&self.directory);
+        Ok(command)
+    }
+
+    /// Returns the directory of all its files.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Returns the running process.
     ///
     /// # Errors

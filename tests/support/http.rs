@@ -7,17 +7,38 @@ use std::time::Duration;
 /// How long a request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// The status code.
+    pub status: u16,
+    /// The body.
+    pub body: String,
+}
+
 /// Fetches `path` and returns the body of a 200 answer.
 ///
 /// # Errors
 /// When the connection fails or the answer is another one.
 pub fn get(address: SocketAddr, path: &str) -> anyhow::Result<String> {
+    let reply = request(address, "GET", path, &[], "")?;
+    anyhow::ensure!(reply.status == 200, "{} {}", reply.status, reply.body);
+    Ok(reply.body)
+}
+
+/// Sends a request with headers such as `Authorization: Bearer x` and returns the answer, whatever its status.
+///
+/// # Errors
+/// When the connection fails or there is no answer.
+pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[&str], body: &str) -> anyhow::Result<Reply> {
     let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
     stream.set_read_timeout(Some(TIMEOUT))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let headers: String = headers.iter().map(|header| format!("{header}\r\n")).collect();
+    let length = if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+    write!(stream, "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{headers}{length}\r\n{body}")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| anyhow::anyhow!("no HTTP answer"))?;
-    anyhow::ensure!(head.starts_with("HTTP/1.1 200"), "{}", head.lines().next().unwrap_or_default());
-    Ok(body.to_owned())
+    let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok());
+    Ok(Reply { status: status.ok_or_else(|| anyhow::anyhow!("no HTTP status: {head}"))?, body: body.to_owned() })
 }

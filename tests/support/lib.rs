@@ -5,6 +5,7 @@ pub mod broker;
 pub mod http;
 pub mod log;
 pub mod netns;
+pub mod mesh;
 pub mod ports;
 pub mod process;
 pub mod until;

@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_changed_address_is_published_at_once_and_a_failure_keeps_the_last_good_one() {
+    async fn fault_42_a_changed_address_is_published_at_once_and_a_failure_keeps_the_last_good_one() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         let (sender, network) = network();

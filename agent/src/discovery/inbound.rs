@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_speaks_on_another_sites_topic_is_refused() {
+    fn fault_9_a_member_that_speaks_on_another_sites_topic_is_refused() {
         let mut receiver = receiver();
         let topic = receiver.topic(&site_key(1));
         let envelope = receiver.seal(&topic, &site_key(2));

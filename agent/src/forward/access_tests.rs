@@ -70,14 +70,14 @@ fn a_port_name_selects_among_several_and_is_refused_on_one() {
 }
 
 #[test]
-fn a_member_of_a_range_is_dialled_as_parsed_and_folded() {
+fn fault_67_a_member_of_a_range_is_dialled_as_parsed_and_folded() {
     for text in ["10.0.2.7:5900", "tcp:10.0.2.7:5900", "[::ffff:10.0.2.7]:5900", "tcp:[::ffff:a00:207]:5900"] {
         assert_eq!(decide_range(&["10.0.2.0/24"], text), Ok(tcp("10.0.2.7:5900")), "{text}");
     }
 }
 
 #[test]
-fn what_is_no_plain_address_and_port_is_malformed() {
+fn fault_67_what_is_no_plain_address_and_port_is_malformed() {
     let malformed = [
         "",
         ":",
@@ -115,14 +115,14 @@ fn what_is_no_plain_address_and_port_is_malformed() {
 }
 
 #[test]
-fn port_zero_is_outside_every_range() {
+fn fault_67_port_zero_is_outside_every_range() {
     let app = app(range(&["10.0.0.0/8"], 0..=65535));
     let answer = decide(Some(&app), &peer(), &header(None, Some("10.0.0.1:0")), Vec::new);
     assert_eq!(answer, Err(Cause::TargetOutside));
 }
 
 #[test]
-fn special_addresses_need_to_be_named_one_by_one() {
+fn fault_68_special_addresses_need_to_be_named_one_by_one() {
     let special = [
         "127.0.0.1",
         "127.9.9.9",
@@ -163,7 +163,7 @@ fn address() -> impl Strategy<Value = IpAddr> {
 
 proptest! {
     #[test]
-    fn only_plain_members_of_the_range_are_ever_dialled(
+    fn fault_67_only_plain_members_of_the_range_are_ever_dialled(
         address in address(), port: u16, low: u16, span: u16, prefix in 0u8..=32,
     ) {
         let block = ipnet::Ipv4Net::new([10, 0, 2, 0].into(), prefix).unwrap().trunc();
@@ -183,7 +183,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_text_never_reaches_beyond_the_range(text in "\\PC{0,40}") {
+    fn fault_67_arbitrary_text_never_reaches_beyond_the_range(text in "\\PC{0,40}") {
         match decide_range(&["10.0.2.0/24"], &text) {
             Ok(AppSocket::Tcp(address)) => prop_assert!(address.to_string().starts_with("10.0.2.")),
             Ok(other) => prop_assert!(false, "{}", other),

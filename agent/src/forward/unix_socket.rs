@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stale_socket_is_replaced() {
+    async fn fault_81_a_stale_socket_is_replaced() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("app.sock");
         drop(StdUnixListener::bind(&path).unwrap());
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn regular_files_directories_and_symlinks_are_refused_and_kept() {
+    async fn fault_81_regular_files_directories_and_symlinks_are_refused_and_kept() {
         let directory = tempfile::tempdir().unwrap();
         let (file, link) = (directory.path().join("file"), directory.path().join("link"));
         fs::write(&file, "precious").unwrap();

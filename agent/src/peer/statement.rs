@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn one_site_cannot_state_for_another() {
+    fn fault_9_one_site_cannot_state_for_another() {
         let (key, other) = (SiteKey::generate().unwrap(), SiteKey::generate().unwrap());
         let signed = SignedStatement::sign(&other, statement(&key)).unwrap();
         assert_eq!(SignedStatement::from_bytes(&signed.to_bytes()), Err(StatementError::SiteId));

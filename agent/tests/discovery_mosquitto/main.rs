@@ -99,7 +99,7 @@ async fn a_password_is_needed_where_the_broker_asks_for_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_with_a_trusted_certificate_is_used_and_another_gets_no_credentials() {
+async fn fault_36_a_broker_with_a_trusted_certificate_is_used_and_another_gets_no_credentials() {
     let certificate = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let stranger = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let configuration = "allow_anonymous true\ncertfile {dir}/cert.pem\nkeyfile {dir}/key.pem";
@@ -135,7 +135,7 @@ async fn a_broker_is_used_over_websockets() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_huge_message_disconnects_nobody_and_discovery_goes_on() {
+async fn fault_31_a_huge_message_disconnects_nobody_and_discovery_goes_on() {
     let Some(broker) = Mosquitto::open() else { return };
     let first = Setup::at(&[broker.address()]).start("first");
     first.connected().await;
@@ -295,7 +295,7 @@ async fn a_broker_that_sends_garbage_or_nothing_is_an_error_and_no_panic() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_broker_that_ignores_the_packet_limit_is_asked_for_live_messages_only() {
+async fn fault_31_a_broker_that_ignores_the_packet_limit_is_asked_for_live_messages_only() {
     const CONNACK: [u8; 5] = [0x20, 3, 0, 0, 0];
     const OVERSIZED: [u8; 6] = [0x30, 0xc0, 0x84, 0x3d, 0, 1];
     /// QoS 1, retain as published, and no retained messages (MQTT 5 §3.8.3.1).

@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_web_page_is_no_address() {
+    async fn fault_42_a_web_page_is_no_address() {
         let url = serve(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>", 1).await;
         assert!(matches!(detect(&url).await, Err(DetectError::NoAddress)));
     }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_gigabyte_is_cut_off_after_256_bytes() {
+    async fn fault_42_a_gigabyte_is_cut_off_after_256_bytes() {
         const HEAD: &[u8] =
             b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n1111111111111111111111111111111111111";
         let url = serve(HEAD, 20_000_000).await;
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_server_that_hangs_costs_the_timeout() {
+    async fn fault_42_a_server_that_hangs_costs_the_timeout() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
         assert!(matches!(detect(&url).await, Err(DetectError::Timeout)));

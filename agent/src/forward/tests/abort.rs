@@ -28,7 +28,7 @@ async fn handed_over() -> (std::net::SocketAddr, mpsc::Receiver<tokio::net::TcpS
 }
 
 #[tokio::test]
-async fn a_client_reset_reaches_the_app_as_a_reset() {
+async fn fault_73_a_client_reset_reaches_the_app_as_a_reset() {
     let (target, mut apps) = handed_over().await;
     let (world, address) = World::single(target).await;
     let mut client = connect(address).await;
@@ -41,7 +41,7 @@ async fn a_client_reset_reaches_the_app_as_a_reset() {
 }
 
 #[tokio::test]
-async fn an_app_reset_reaches_the_client_as_a_reset() {
+async fn fault_73_an_app_reset_reaches_the_client_as_a_reset() {
     let (target, mut apps) = handed_over().await;
     let (world, address) = World::single(target).await;
     let mut client = connect(address).await;
@@ -130,7 +130,7 @@ async fn the_loss_of_the_channel_is_a_reset_at_both_ends() {
 }
 
 #[tokio::test]
-async fn a_task_that_panics_resets_its_stream_and_is_counted() {
+async fn fault_74_a_task_that_panics_resets_its_stream_and_is_counted() {
     let pair = Pair::connect().await;
     let (near, mut far) = pair.open(b"x").await;
     let registry = prometheus::Registry::new();

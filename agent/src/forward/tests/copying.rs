@@ -32,7 +32,7 @@ async fn bytes_pass_unchanged_both_ways_at_once() {
 }
 
 #[tokio::test]
-async fn a_client_that_half_closes_receives_a_long_answer_whole() {
+async fn fault_72_a_client_that_half_closes_receives_a_long_answer_whole() {
     let answer = pattern(10 * MIB);
     let expected = answer.clone();
     let target = app(move |mut stream| {
@@ -50,7 +50,7 @@ async fn a_client_that_half_closes_receives_a_long_answer_whole() {
 }
 
 #[tokio::test]
-async fn an_app_that_half_closes_goes_on_reading() {
+async fn fault_72_an_app_that_half_closes_goes_on_reading() {
     let (told, mut heard) = tokio::sync::mpsc::channel(1);
     let target = app(move |mut stream| {
         let told = told.clone();

@@ -23,7 +23,7 @@ async fn echo_exposed(name: &str) -> ExposedApp {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_reported_and_bound_once_it_is_free() {
+async fn fault_80_a_port_in_use_is_reported_and_bound_once_it_is_free() {
     let holder = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = holder.local_addr().unwrap();
     let world = World::new().await;
@@ -44,7 +44,7 @@ async fn a_port_in_use_is_reported_and_bound_once_it_is_free() {
 }
 
 #[tokio::test]
-async fn a_regular_file_at_a_unix_local_socket_is_reported_and_kept() {
+async fn fault_81_a_regular_file_at_a_unix_local_socket_is_reported_and_kept() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("precious");
     std::fs::write(&path, "data").unwrap();

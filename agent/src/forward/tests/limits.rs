@@ -63,7 +63,7 @@ async fn clients_over_the_limit_of_either_side_are_reset_and_room_is_used_again(
 }
 
 #[tokio::test]
-async fn dials_to_an_app_that_does_not_accept_are_limited_and_time_out() {
+async fn fault_70_dials_to_an_app_that_does_not_accept_are_limited_and_time_out() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("full.sock");
     let full = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();

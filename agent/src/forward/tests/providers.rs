@@ -11,7 +11,7 @@ use crate::forward::testing::{APP_SITE, World, app, dead_app, exposed, metric, p
 use crate::tunnel::ProviderState;
 
 #[tokio::test]
-async fn without_a_path_the_client_is_reset_in_time_and_the_listener_stays() {
+async fn fault_84_without_a_path_the_client_is_reset_in_time_and_the_listener_stays() {
     let world = World::new().await;
     world.far.apply(&[], &[exposed("app", Target::Single(AppSocket::Tcp(app(echo).await)))]);
     let mut remote_app = remote("app");

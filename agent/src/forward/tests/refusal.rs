@@ -31,7 +31,7 @@ async fn everything(recv: &mut RecvHalf) -> Result<Vec<u8>, StreamError> {
 }
 
 #[tokio::test]
-async fn an_unknown_app_and_an_app_of_others_are_refused_with_the_same_bytes_and_no_dial() {
+async fn fault_66_an_unknown_app_and_an_app_of_others_are_refused_with_the_same_bytes_and_no_dial() {
     let (seen, mut dialled) = tokio::sync::mpsc::channel(1);
     let target = app(move |_| {
         let seen = seen.clone();
@@ -56,7 +56,7 @@ async fn an_unknown_app_and_an_app_of_others_are_refused_with_the_same_bytes_and
 }
 
 #[tokio::test]
-async fn a_header_may_come_byte_by_byte_or_joined_with_data() {
+async fn fault_69_a_header_may_come_byte_by_byte_or_joined_with_data() {
     let (world, _) = World::single(app(echo).await).await;
     for step in [1, usize::MAX] {
         let (mut send, mut recv) = open(&world).await;
@@ -71,7 +71,7 @@ async fn a_header_may_come_byte_by_byte_or_joined_with_data() {
 }
 
 #[tokio::test]
-async fn a_header_of_impossible_length_or_content_is_reset() {
+async fn fault_69_a_header_of_impossible_length_or_content_is_reset() {
     let (world, address) = World::single(app(echo).await).await;
     let malformed: [&[u8]; 6] =
         [&[1, 0, 0], &[1, 4, 1], &[1, 255, 255], &[9, 0, 2, b'{', b'}'], &[1, 0, 2, b'{', b'}'], &[1, 0, 1, b'x']];
@@ -84,7 +84,7 @@ async fn a_header_of_impossible_length_or_content_is_reset() {
 }
 
 #[tokio::test]
-async fn a_header_that_stalls_is_reset_after_its_time_even_when_bytes_trickle() {
+async fn fault_69_a_header_that_stalls_is_reset_after_its_time_even_when_bytes_trickle() {
     let (world, address) = World::single(app(echo).await).await;
     let (mut send, mut recv) = open(&world).await;
     let begun = Instant::now();
@@ -118,7 +118,7 @@ async fn a_storm_of_streams_that_are_reset_at_once_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn every_failure_at_the_far_side_resets_the_client_at_once() {
+async fn fault_70_every_failure_at_the_far_side_resets_the_client_at_once() {
     let world = World::new().await;
     let range = TargetRange { addresses: vec!["10.0.2.0/24".parse().unwrap()], ports: vec![80..=80] };
     let dead = Target::Single(AppSocket::Tcp(dead_app().await));
@@ -153,7 +153,7 @@ async fn two_hundred_clients_of_a_dead_app_leave_everything_else_working() {
 }
 
 #[tokio::test]
-async fn an_app_that_comes_back_is_served_again_without_a_change() {
+async fn fault_71_an_app_that_comes_back_is_served_again_without_a_change() {
     let target = dead_app().await;
     let (_world, address) = World::single(target).await;
     expect_reset(&mut connect(address).await).await;

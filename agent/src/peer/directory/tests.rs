@@ -31,7 +31,7 @@ fn holder(directory: &Directory, name: &str) -> Option<SiteId> {
 }
 
 #[test]
-fn a_replayed_statement_and_an_older_one_change_nothing() {
+fn fault_6_a_replayed_statement_and_an_older_one_change_nothing() {
     let mut directory = directory();
     assert_eq!(heard(&mut directory, 1, "home", (5, 2)), Ok(Learning::New));
     assert_eq!(heard(&mut directory, 1, "home", (5, 2)), Err(Refusal::Replay));

@@ -1,0 +1,135 @@
+//! Clients that misbehave, and many of them: nothing stays behind, and others are served as before.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use wovenet_tests::mesh::{MANY_FILES, Mesh, Site};
+use wovenet_tests::until::{PATIENCE, until};
+
+use crate::apps;
+use crate::clients::{ask, connect, echoes, refused, reset};
+
+/// A site with apps of every kind, and one that uses them.
+fn pair(mesh: &Mesh) -> (Site, Site) {
+    let office = mesh.site("office").unwrap().listening().unwrap();
+    let office = office.exposes("echo", apps::echo()).exposes("torrent", apps::torrent());
+    let office = mesh.run(office.exposes("dead", apps::nobody())).unwrap();
+    let home = mesh.site("home").unwrap().uses("office", "echo").unwrap();
+    let home = home.uses("office", "torrent").unwrap().uses("office", "dead").unwrap();
+    let home = mesh.run(home).unwrap();
+    home.ready().unwrap();
+    (office, home)
+}
+
+/// Waits until a site has no more files open than it had.
+fn expect_files(site: &mut Site, before: usize) {
+    until("as many files as before", PATIENCE, || site.open_files().ok().filter(|now| *now <= before)).unwrap();
+}
+
+#[test]
+fn b1_aborted_downloads_leave_the_tunnel_as_it_was() {
+    let mesh = Mesh::start().unwrap();
+    let (office, home) = pair(&mesh);
+    for round in 0..30 {
+        let mut client = connect(home.local("office/torrent"));
+        client.read_exact(&mut [0; 256 * 1024]).unwrap();
+        if round % 2 == 0 {
+            reset(client);
+        }
+    }
+    for _ in 0..20 {
+        assert_eq!(ask(home.local("office/echo"), &[1; 100_000]).unwrap().len(), 100_000);
+    }
+    home.quiet().unwrap();
+    office.quiet().unwrap();
+}
+
+#[test]
+fn b2_b26_three_hundred_clients_of_a_dead_app_are_reset_and_no_file_stays_open() {
+    let mesh = Mesh::start().unwrap();
+    let (mut office, mut home) = pair(&mesh);
+    echoes(home.local("office/echo"));
+    home.quiet().unwrap();
+    office.quiet().unwrap();
+    let before = (office.open_files().unwrap(), home.open_files().unwrap());
+    for _ in 0..300 {
+        refused(home.local("office/dead"));
+    }
+    assert_eq!(ask(home.local("office/echo"), b"alive").unwrap(), b"alive");
+    home.quiet().unwrap();
+    expect_files(&mut office, before.0 + 1);
+    expect_files(&mut home, before.1 + 1);
+    assert_eq!(home.metric("wovenet_agent_streams_total", &["result=\"failed\""]).unwrap(), 300.0);
+}
+
+#[test]
+fn b3_probes_that_connect_and_close_and_short_requests_are_harmless() {
+    let mesh = Mesh::start().unwrap();
+    let (mut office, mut home) = pair(&mesh);
+    echoes(home.local("office/echo"));
+    let before = (office.open_files().unwrap(), home.open_files().unwrap());
+    for _ in 0..300 {
+        drop(connect(home.local("office/echo")));
+        assert_eq!(ask(home.local("office/echo"), b"short").unwrap(), b"short");
+    }
+    home.quiet().unwrap();
+    office.quiet().unwrap();
+    expect_files(&mut office, before.0 + 1);
+    expect_files(&mut home, before.1 + 1);
+}
+
+#[test]
+fn b4_five_thousand_connections_are_open_at_once_on_one_tunnel() {
+    const CONNECTIONS: usize = 5_000;
+    raise_own_file_limit();
+    let mesh = Mesh::start().unwrap();
+    let (port, served) = apps::accepted();
+    let office = mesh.site("office").unwrap().listening().unwrap().exposes("app", port);
+    let mut office = mesh.prepare(office).unwrap();
+    office.start_with_many_files().unwrap();
+    let mut home = mesh.prepare(mesh.site("home").unwrap().uses("office", "app").unwrap()).unwrap();
+    home.start_with_many_files().unwrap();
+    home.ready().unwrap();
+    let mut open: Vec<(TcpStream, TcpStream)> = Vec::new();
+    for number in 0..CONNECTIONS as u64 {
+        let mut client = connect(home.local("office/app"));
+        client.write_all(&number.to_be_bytes()).unwrap();
+        open.push((client, served.recv_timeout(PATIENCE).unwrap()));
+    }
+    let streams = home.status().unwrap()["traffic"][0]["streams"].clone();
+    assert_eq!(streams, CONNECTIONS);
+    for (number, (client, served)) in open.iter_mut().enumerate() {
+        let mut bytes = [0; 8];
+        served.set_read_timeout(Some(PATIENCE)).unwrap();
+        served.read_exact(&mut bytes).unwrap();
+        assert_eq!(bytes, (number as u64).to_be_bytes());
+        served.write_all(&bytes).unwrap();
+        let mut answer = [0; 8];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, bytes);
+    }
+    assert_eq!(home.connected("office", 2).unwrap()["channels"].as_array().unwrap().len(), 2);
+    drop(open);
+    home.quiet().unwrap();
+    office.quiet().unwrap();
+}
+
+#[test]
+fn b19_streams_are_spread_over_the_channels_of_a_tunnel() {
+    let mesh = Mesh::start().unwrap();
+    let (_office, home) = pair(&mesh);
+    home.connected("office", 2).unwrap();
+    let mut clients: Vec<TcpStream> = (0..10).map(|_| connect(home.local("office/echo"))).collect();
+    clients.iter_mut().for_each(crate::clients::exchange);
+    let site = home.connected("office", 2).unwrap();
+    let streams = |index: usize| site["channels"][index]["streams"].as_u64().unwrap();
+    assert_eq!((streams(0), streams(1)), (5, 5));
+}
+
+/// Both ends of every connection are files of this process too.
+fn raise_own_file_limit() {
+    let id = std::process::id().to_string();
+    let limit = format!("--nofile={MANY_FILES}:");
+    let raised = std::process::Command::new("prlimit").args(["--pid", &id, &limit]).status().unwrap();
+    assert!(raised.success(), "the limit of open files is below {MANY_FILES}");
+}

@@ -1,0 +1,139 @@
+//! Restarts, absent brokers and unreachable sites: everything comes back by itself, and soon.
+
+use std::time::{Duration, Instant};
+
+use wovenet_tests::mesh::{Mesh, of_site};
+use wovenet_tests::until::{PATIENCE, until};
+
+use crate::apps;
+use crate::clients::{ask, connect, echoes, exchange};
+
+/// Within this a restarted agent serves again; upstream needs 5 to 28 s.
+const SOON: Duration = Duration::from_secs(3);
+
+/// The private site exposes and only dials; the public one listens and serves users.
+#[test]
+fn b8_a_restarted_exposer_behind_nat_serves_at_once_and_its_old_channels_take_no_client() {
+    let mesh = Mesh::start().unwrap();
+    let public = mesh.site("public").unwrap().listening().unwrap().uses("private", "echo").unwrap();
+    let public = mesh.run(public).unwrap();
+    let mut private = mesh.run(mesh.site("private").unwrap().exposes("echo", apps::echo())).unwrap();
+    public.ready().unwrap();
+    let address = public.local("private/echo");
+    echoes(address);
+    for killed in [true, false] {
+        if killed {
+            private.kill().unwrap();
+        } else {
+            private.agent.process().unwrap().terminate(PATIENCE).unwrap();
+        }
+        private.start().unwrap();
+        let took = echoes(address);
+        assert!(took < SOON, "killed: {killed}, {took:?}");
+        // Every further client is served: none is sent to what the old process left.
+        for _ in 0..50 {
+            let begun = Instant::now();
+            assert_eq!(ask(address, b"x").unwrap(), b"x");
+            assert!(begun.elapsed() < Duration::from_secs(1));
+        }
+        public.connected("private", 2).unwrap();
+    }
+}
+
+#[test]
+fn b9_a_first_dial_that_fails_is_repeated_until_the_peer_is_there() {
+    let mesh = Mesh::without_broker().unwrap();
+    let office = mesh.site("office").unwrap().listening().unwrap().exposes("echo", apps::echo());
+    let home = mesh.site("home").unwrap().uses_with("office", "echo", ", connectTimeout: 30s").unwrap();
+    // A site without broker must list its peers, each the other.
+    let placeholder = "wvp1_aeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeawemm7zq";
+    let key_of_office = mesh.prepare(office.clone().knows("home", placeholder, 9)).unwrap().public_key().unwrap();
+    let home = home.knows("office", &key_of_office, office.tunnel.unwrap());
+    let home = mesh.run(home).unwrap();
+    home.sees("the first dial failed", |status| of_site(status, "office")["error"].is_string()).unwrap();
+    let key_of_home = home.public_key_of_running().unwrap();
+    let _office = mesh.run(office.knows("home", &key_of_home, 9)).unwrap();
+    home.connected("office", 2).unwrap();
+    echoes(home.local("office/echo"));
+}
+
+#[test]
+fn b12_a_site_that_starts_while_the_broker_is_away_is_found_when_it_is_back() {
+    let mut mesh = Mesh::start().unwrap();
+    let office = mesh.site("office").unwrap().listening().unwrap().exposes("echo", apps::echo());
+    let office = mesh.run(office).unwrap();
+    office.ready().unwrap();
+    for round in 0..3 {
+        mesh.kill_broker().unwrap();
+        let name = format!("home{round}");
+        let home = mesh.run(mesh.site(&name).unwrap().uses("office", "echo").unwrap()).unwrap();
+        until("the agent runs", PATIENCE, || home.status().ok()).unwrap();
+        mesh.restart_broker().unwrap();
+        home.connected("office", 2).unwrap();
+        echoes(home.local("office/echo"));
+    }
+}
+
+#[test]
+fn b13_without_a_broker_tunnels_stay_and_restarted_sites_meet_at_the_addresses_that_they_knew() {
+    let mut mesh = Mesh::start().unwrap();
+    let office = mesh.site("office").unwrap().listening().unwrap().exposes("echo", apps::echo());
+    let mut office = mesh.run(office).unwrap();
+    let mut home = mesh.run(mesh.site("home").unwrap().uses("office", "echo").unwrap()).unwrap();
+    home.ready().unwrap();
+    let address = home.local("office/echo");
+    let mut running = connect(address);
+    exchange(&mut running);
+    mesh.kill_broker().unwrap();
+    home.sees("the broker is away", |status| status["brokers"][0]["connected"] == false).unwrap();
+    exchange(&mut running);
+    echoes(address);
+    office.kill().unwrap();
+    home.kill().unwrap();
+    home.start().unwrap();
+    office.start().unwrap();
+    let took = echoes(address);
+    assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+#[test]
+fn b17_a_joint_start_builds_the_tunnel_once() {
+    let mesh = Mesh::start().unwrap();
+    let first = mesh.site("first").unwrap().listening().unwrap().uses("second", "echo").unwrap();
+    let second = mesh.site("second").unwrap().listening().unwrap().exposes("echo", apps::echo());
+    let (mut first, mut second) = (mesh.prepare(first).unwrap(), mesh.prepare(second).unwrap());
+    first.start().unwrap();
+    second.start().unwrap();
+    let ids = |site: &serde_json::Value| {
+        let channels = site["channels"].as_array().unwrap().iter();
+        channels.map(|channel| channel["id"].as_u64().unwrap()).collect::<std::collections::BTreeSet<_>>()
+    };
+    let settled = ids(&first.connected("second", 2).unwrap());
+    second.connected("first", 2).unwrap();
+    for _ in 0..20 {
+        assert_eq!(ask(first.local("second/echo"), b"x").unwrap(), b"x");
+    }
+    assert_eq!(ids(&first.connected("second", 2).unwrap()), settled);
+    let up = first.agent.log().matches("data channel is up").count();
+    assert!(up <= 4, "{up} channels came up for two slots");
+}
+
+#[test]
+fn b18_a_restarted_consumer_that_listens_is_served_at_once() {
+    let mesh = Mesh::start().unwrap();
+    let home = mesh.site("home").unwrap().listening().unwrap().uses("office", "echo").unwrap();
+    let mut home = mesh.run(home).unwrap();
+    let _office = mesh.run(mesh.site("office").unwrap().exposes("echo", apps::echo())).unwrap();
+    home.ready().unwrap();
+    echoes(home.local("office/echo"));
+    for killed in [true, false] {
+        if killed {
+            home.kill().unwrap();
+        } else {
+            home.agent.process().unwrap().terminate(PATIENCE).unwrap();
+        }
+        home.start().unwrap();
+        let took = echoes(home.local("office/echo"));
+        assert!(took < SOON, "killed: {killed}, {took:?}");
+    }
+}
