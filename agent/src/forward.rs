@@ -196,9 +196,15 @@ impl Forward {
         exposed.chain(remote).collect()
     }
 
+    /// Accepts no new clients. Streams that other sites open are served until [`Forward::shutdown`] is over: they were
+    /// opened before the other site knew.
+    pub fn close(&self) {
+        self.shared.closing.cancel();
+    }
+
     /// Stops accepting, lets streams finish within `grace`, resets the rest, and returns when every task has ended.
     pub async fn shutdown(&self, grace: Duration) {
-        self.shared.closing.cancel();
+        self.close();
         self.shared.tasks.close();
         if timeout(grace, self.shared.tasks.wait()).await.is_err() {
             tracing::warn!(tasks = self.shared.tasks.len(), "streams reset at the end of the grace");

@@ -66,6 +66,10 @@ pub use stream_header::{Answer, StreamHeader};
 
 /// How long closed channels may take to tell their peers.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a peer without streams may take to answer a go-away.
+const GO_AWAY_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a draining agent looks whether streams are left.
+const BUSY_LOOK: Duration = Duration::from_millis(100);
 
 /// Why tunnels could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -181,18 +185,25 @@ impl Tunnels {
         self.shared.registry.changed();
     }
 
-    /// Ends every channel with a code that says so, after streams had `grace` to end.
-    pub async fn shutdown(self, grace: Duration) {
+    /// Goes away and waits, `grace` at most, until every peer has said that it opens no more streams and all of them have
+    /// ended. A peer that does not answer is waited for only while it has streams.
+    pub async fn drain(&self, grace: Duration) {
         self.go_away();
         let mut registry = self.shared.registry.subscribe();
-        let drained = async {
-            while !self.shared.registry.all().is_empty() && registry.changed().await.is_ok() {
-                registry.mark_unchanged();
-            }
-        };
-        if timeout(grace, drained).await.is_err() {
+        let drained = async { while !self.shared.registry.all().is_empty() && registry.changed().await.is_ok() {} };
+        if timeout(grace.min(GO_AWAY_TIMEOUT), drained).await.is_ok() {
+            return;
+        }
+        let busy = || self.shared.registry.all().iter().any(|channel| channel.active_streams() > 0);
+        let idle = async { while busy() { tokio::time::sleep(BUSY_LOOK).await } };
+        if timeout(grace.saturating_sub(GO_AWAY_TIMEOUT), idle).await.is_err() {
             tracing::info!(channels = self.shared.registry.all().len(), "streams did not end within the grace period");
         }
+    }
+
+    /// Ends every channel with a code that says so, after streams had `grace` to end.
+    pub async fn shutdown(self, grace: Duration) {
+        self.drain(grace).await;
         self.shared.cancel.cancel();
         self.shared.tasks.close();
         let told = async {

@@ -131,13 +131,7 @@ fn key_of(pair: &Pair) -> String {
 
 /// Waits until the dialling site has written down where the office is.
 fn wait_saved(pair: &Pair) {
-    let state = pair.home.host.directory().join("home/.wovenet/state");
-    let holds_address = |file: &std::path::Path| {
-        std::fs::read(file).is_ok_and(|content| content.windows(11).any(|part| part == b"203.0.113.1"))
-    };
-    until("the office's address is saved", PATIENCE, || {
-        let files = std::fs::read_dir(&state).ok()?;
-        files.flatten().any(|entry| holds_address(&entry.path())).then_some(())
-    })
-    .unwrap();
+    let file = pair.home.host.directory().join("home/.wovenet/state/peers.json");
+    let saved = || file.metadata().ok().filter(|file| file.len() > 0).map(drop);
+    until("what is known of the office is saved", PATIENCE, saved).unwrap();
 }

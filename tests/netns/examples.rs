@@ -167,17 +167,21 @@ fn multiple_port_gives_each_client_its_own_member_and_nothing_outside() {
     let center = data_center.beside("data-center").unwrap();
     let agent = run(&center, "multiple-port/data-center.yaml");
     let greet = ["greeting", "--to", "tcp:127.0.0.1:5900"];
+    let mut clients = Vec::new();
     for (number, member) in members.iter().enumerate() {
         let name = format!("client{}", number + 1);
         let client = lab.public_host(&name, &[&format!("203.0.113.{}", number + 1)]).unwrap();
-        let _agent = run(&client, &format!("multiple-port/{name}.yaml"));
+        let agent = run(&client, &format!("multiple-port/{name}.yaml"));
         assert_eq!(ask(&client, &greet), format!("RFB of {member}"));
+        clients.push((agent, client));
     }
-    for (number, at) in outside.iter().enumerate() {
-        let client = lab.public_host(&format!("outsider{number}"), &[&format!("203.0.113.{}", number + 101)]).unwrap();
-        let text = file("multiple-port/client1.yaml").replace(members[0], at);
-        let agent_outside = client.run_agent(&text).unwrap();
-        log::wait_for(&agent_outside, 0, UP, |_| true).unwrap();
+    let (first, client) = &mut clients[0];
+    for at in outside {
+        first.process().unwrap().terminate(PATIENCE).unwrap();
+        first.configure(&file("multiple-port/client1.yaml").replace(members[0], at)).unwrap();
+        let from = log::length(first);
+        client.start_agent(first).unwrap();
+        log::wait_for(first, from, UP, |_| true).unwrap();
         let refused = client.ask(&greet).unwrap();
         measured(&format!("multiple-port: {at}, outside the range, is reset after"), refused.took());
         assert_eq!(refused.outcome(), "reset", "{refused:?}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
@@ -364,10 +364,12 @@ impl Core {
         self.changed();
         let mut parts = self.parts.lock().await;
         let tunnels = parts.tunnels.take();
+        self.forward.close();
+        let started = Instant::now();
         if let Some(tunnels) = &tunnels {
-            tunnels.go_away();
+            tunnels.drain(grace).await;
         }
-        self.forward.shutdown(grace).await;
+        self.forward.shutdown(grace.saturating_sub(started.elapsed())).await;
         if let Some(tunnels) = tunnels {
             tunnels.shutdown(GOODBYE_TIMEOUT).await;
         }

@@ -164,7 +164,7 @@ impl Connector {
         // An app that was exposed only this moment is asked for again.
         let (Some(exposed), Some(stream)) = (exposed, stream) else { return Err(Answer::Busy) };
         let full = exposed.app.max_connections.is_some_and(|most| stream.ordinal > most as usize);
-        if full || self.shared.closing.is_cancelled() {
+        if full {
             stream.metrics().count(StreamResult::Busy);
             return Err(Answer::Busy);
         }

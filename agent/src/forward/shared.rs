@@ -18,7 +18,7 @@ pub(super) struct Shared {
     pub(super) opener: Arc<dyn StreamOpener>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) tasks: TaskTracker,
-    /// First step: nothing new is taken on.
+    /// First step: no new clients are accepted.
     pub(super) closing: CancellationToken,
     /// Second step: what is still open is reset.
     pub(super) revoked: CancellationToken,
