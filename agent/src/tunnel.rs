@@ -6,6 +6,7 @@
 mod catalogue;
 mod channel;
 mod collector;
+mod congestion;
 mod connection_id;
 mod control;
 mod dial;

@@ -15,6 +15,7 @@ use wovenet_config::key::PublicKey;
 use wovenet_config::tunnel::CongestionControl;
 
 use crate::peer::{SiteKey, SiteKeyError};
+use crate::tunnel::congestion::ModelConfig;
 use crate::tunnel::connection_id::KeyedConnectionIds;
 use crate::tunnel::tls::{self, AdmitKey, TlsError};
 
@@ -158,6 +159,7 @@ impl EndpointSettings {
             .send_window(SEND_WINDOW)
             .datagram_receive_buffer_size(None);
         match self.congestion_control {
+            CongestionControl::Model => transport.congestion_controller_factory(Arc::new(ModelConfig)),
             CongestionControl::Cubic => transport.congestion_controller_factory(Arc::new(CubicConfig::default())),
             CongestionControl::Bbr => transport.congestion_controller_factory(Arc::new(BbrConfig::default())),
         };
