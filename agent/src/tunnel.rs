@@ -16,11 +16,13 @@ mod frame;
 mod half_open;
 mod handshake;
 mod listen;
+mod memory;
 mod metrics;
 pub mod open;
 mod plan;
 mod pulse;
 mod race;
+mod reassembly;
 mod registry;
 mod settle;
 mod shard;
@@ -29,6 +31,7 @@ pub mod status;
 pub mod stream;
 pub mod stream_header;
 pub mod tls;
+mod windows;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -57,6 +60,7 @@ use crate::tunnel::metrics::Metrics;
 use crate::tunnel::registry::Registry;
 use crate::tunnel::shard::Shards;
 use crate::tunnel::shared::Shared;
+use crate::tunnel::windows::Windows;
 
 pub use channel::{Channel, Direction, Health};
 pub use frame::CatalogueEntry;
@@ -126,10 +130,13 @@ impl Tunnels {
         let (channels_per_site, wanted) = watch::channel(usize::from(settings.tunnel.channels_per_site));
         let registry = Registry::new(settings.site_key.site_id());
         settings.registry.register(Box::new(ChannelCollector::new(registry.clone())?))?;
+        let windows = Windows::of_this_process();
+        tracing::info!(receive_window_bytes = windows.receive, "windows of data channels");
         let endpoints = EndpointSettings {
             site_key: settings.site_key.clone(),
             agent: settings.agent.clone(),
             congestion_control: settings.tunnel.congestion_control,
+            windows,
         };
         let pool = Arc::new(DialPool::new(endpoints.clone(), metrics.clone()));
         let shared = Arc::new(Shared {
@@ -143,6 +150,7 @@ impl Tunnels {
             registry,
             serve: settings.serve,
             metrics,
+            windows,
             cancel: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });

@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod broker;
 pub mod http;
+pub mod link;
 pub mod ports;
 pub mod process;
 pub mod until;

@@ -1,4 +1,6 @@
 //! stub
 #[derive(clap::Args)]
 pub struct StatusArguments {}
-pub async fn run(_a: StatusArguments, _c: Option<std::path::PathBuf>) -> anyhow::Result<()> { Ok(()) }
+pub async fn run(_a: StatusArguments, _c: Option<std::path::PathBuf>) -> anyhow::Result<()> {
+    Ok(())
+}

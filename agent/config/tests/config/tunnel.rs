@@ -152,6 +152,10 @@ fn settings_of_the_tunnel_have_defaults_and_ranges() {
     let text = bad("tunnel: {channelsPerSite: 17, congestionControl: reno, workers: 0}\n");
     has(
         &text,
-        &["17 is out of range: 1 to 16", "\"reno\" is not supported; valid: model, cubic, bbr", "0 is out of range: 1 to 64"],
+        &[
+            "17 is out of range: 1 to 16",
+            "\"reno\" is not supported; valid: model, cubic, bbr",
+            "0 is out of range: 1 to 64",
+        ],
     );
 }

@@ -26,9 +26,9 @@ pub(super) const PROBE_GAIN: f64 = 1.5;
 /// What is in flight in the round after, for the queue of the probe to drain and the round trip time to be seen.
 const DRAIN_GAIN: f64 = 0.8;
 /// What is in flight else. Above one for losses, which stay in flight until they are noticed.
-const CRUISE_GAIN: f64 = 1.25;
+const CRUISE_GAIN: f64 = 1.3;
 /// What is in flight while the round trip time is measured anew.
-const ROUND_TRIP_GAIN: f64 = 0.5;
+const ROUND_TRIP_GAIN: f64 = 0.75;
 /// The least time that the round trip time is measured for.
 const ROUND_TRIP_TIME_MIN: Duration = Duration::from_millis(100);
 /// Rounds from one probe to the next.
