@@ -36,10 +36,12 @@ pub fn configuration_file(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 /// # Errors
 /// The system's reason when it cannot be read; every problem, one a line, when it is wrong.
 pub fn load_file(file: &Path) -> anyhow::Result<wovenet_config::Loaded> {
-    let content = std::fs::read(file).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))?;
+    let content =
+        std::fs::read(file).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))?;
     let environment = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
-    wovenet_config::load(&file.display().to_string(), &content, &environment)
-        .map_err(|problems| anyhow::anyhow!(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
+    wovenet_config::load(&file.display().to_string(), &content, &environment).map_err(|problems| {
+        anyhow::anyhow!(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
+    })
 }

@@ -121,10 +121,7 @@ fn without_broker(parts: &mut Parts, clock: Instant) -> anyhow::Result<()> {
     parts.office.process()?.kill()?;
     parts.office.start()?;
     let took = first_page(parts.page)?;
-    step(
-        clock,
-        &format!("the office's agent was killed and started without a broker; works after {} ms", took.as_millis()),
-    );
+    step(clock, &format!("the office's agent was killed and started without a broker; works after {} ms", took.as_millis()));
     Ok(())
 }
 

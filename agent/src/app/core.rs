@@ -16,9 +16,9 @@ use wovenet_config::{AgentConfig, Document, Loaded, Problem, load, validate};
 
 use crate::api::agent::{Agent, Applied, ApplyError, Origin, Status};
 use crate::app::identity::{Identity, state_location};
-use crate::app::own_addresses;
 use crate::app::saved::{self, Choice, Saved};
 use crate::app::{GOODBYE_TIMEOUT, StartOptions, status};
+use crate::app::own_addresses;
 use crate::discovery::network::NetworkWatch;
 use crate::discovery::{BrokerState, Discovery, DiscoveryMetrics, DiscoverySettings};
 use crate::forward::{DRAIN_DEFAULT, Forward, ForwardError, ForwardSettings, ListenerState};
@@ -153,12 +153,7 @@ impl Core {
             level,
             in_force: RwLock::new(in_force),
             file_hash: Mutex::new(file_hash),
-            parts: tokio::sync::Mutex::new(Parts {
-                tunnels: Some(tunnels),
-                discovery: None,
-                tunnel,
-                _network: network_watch,
-            }),
+            parts: tokio::sync::Mutex::new(Parts { tunnels: Some(tunnels), discovery: None, tunnel, _network: network_watch }),
             ring,
             exposed,
             own: own_seen,
@@ -323,8 +318,7 @@ impl Core {
             metrics: self.discovery_metrics.clone(),
         });
         parts.discovery = settings.map(Discovery::start);
-        *self.brokers.lock() =
-            parts.discovery.as_ref().map(|discovery| discovery.brokers().to_vec()).unwrap_or_default();
+        *self.brokers.lock() = parts.discovery.as_ref().map(|discovery| discovery.brokers().to_vec()).unwrap_or_default();
         self.changed();
     }
 
@@ -415,11 +409,7 @@ pub(super) async fn follow_changes(core: Arc<Core>) {
 
 async fn any_changed(brokers: Vec<watch::Receiver<BrokerState>>) {
     let changed = brokers.into_iter().map(|mut broker| {
-        Box::pin(async move {
-            if broker.changed().await.is_err() {
-                std::future::pending::<()>().await
-            }
-        })
+        Box::pin(async move { if broker.changed().await.is_err() { std::future::pending::<()>().await } })
     });
     let changed: Vec<_> = changed.collect();
     if changed.is_empty() {
@@ -471,9 +461,7 @@ fn choose_configuration(store: &Store, loaded: Loaded, file_hash: &str) -> InFor
             }
         },
         (Choice::Superseded, _) => {
-            tracing::warn!(
-                "the configuration file has changed since the API changed the configuration; using the file"
-            );
+            tracing::warn!("the configuration file has changed since the API changed the configuration; using the file");
             from_file(loaded)
         }
         _ => from_file(loaded),
@@ -516,3 +504,4 @@ fn topic(config: &AgentConfig) -> Option<&str> {
 fn lines(problems: &[Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
+

@@ -41,8 +41,7 @@ impl Identity {
         };
         let key = store.site_key().clone();
         let host = config.node_name.clone().unwrap_or_else(host_name);
-        let identity =
-            Self { site: key.site_id(), agent: key.agent_id(&host), key, name: config.site_name.clone(), host };
+        let identity = Self { site: key.site_id(), agent: key.agent_id(&host), key, name: config.site_name.clone(), host };
         Ok((identity, store))
     }
 }

@@ -35,7 +35,8 @@ pub(super) async fn watch(core: Arc<Core>) {
 fn sockets_bound(core: &Core) -> bool {
     let sockets = core.tunnels.sockets().borrow().clone();
     let configured = core.config().tunnel.local_sockets.len();
-    let listening = sockets.values().filter(|state| matches!(state, crate::tunnel::SocketState::Listening(_))).count();
+    let listening =
+        sockets.values().filter(|state| matches!(state, crate::tunnel::SocketState::Listening(_))).count();
     let tried = core.forward.status().iter().all(|listener| !matches!(listener.state, ListenerState::Starting));
     listening >= configured && tried
 }

@@ -22,16 +22,18 @@ pub fn generate(out: &mut impl std::io::Write) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// When the passphrase is too short, is a key already, or the output cannot be written.
-pub fn from_passphrase(mut input: impl Read, topic: Option<&str>, out: &mut impl std::io::Write) -> anyhow::Result<()> {
+pub fn from_passphrase(
+    mut input: impl Read,
+    topic: Option<&str>,
+    out: &mut impl std::io::Write,
+) -> anyhow::Result<()> {
     let mut words = zeroize::Zeroizing::new(String::new());
     input.read_to_string(&mut words)?;
     let words = words.trim_end_matches(['\r', '\n']);
     match MeshKeyText::parse(words) {
         Ok(MeshKeyText::Generated(_)) => anyhow::bail!("this is a generated key already, not a passphrase"),
         Ok(MeshKeyText::Passphrase(_)) => {}
-        Err(error) => {
-            anyhow::bail!("the passphrase {error} (at least {PASSPHRASE_MIN_BYTES} bytes, on standard input)")
-        }
+        Err(error) => anyhow::bail!("the passphrase {error} (at least {PASSPHRASE_MIN_BYTES} bytes, on standard input)"),
     }
     writeln!(out, "{}", mesh_key::from_passphrase(words, topic)?.as_str())?;
     Ok(())

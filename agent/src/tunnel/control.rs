@@ -122,6 +122,7 @@ async fn finish_streams(streams: &mut JoinSet<()>) {
     }
 }
 
+
 /// This side's half of the control stream, and what it knows of the other half.
 struct ControlStream<'a> {
     shared: &'a Arc<Shared>,
