@@ -6,6 +6,7 @@
 mod catalogue;
 mod channel;
 mod collector;
+mod congestion;
 mod connection_id;
 mod control;
 mod dial;
@@ -15,11 +16,13 @@ mod frame;
 mod half_open;
 mod handshake;
 mod listen;
+mod memory;
 mod metrics;
 pub mod open;
 mod plan;
 mod pulse;
 mod race;
+mod reassembly;
 mod registry;
 mod settle;
 mod shard;
@@ -28,6 +31,7 @@ pub mod status;
 pub mod stream;
 pub mod stream_header;
 pub mod tls;
+mod windows;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -56,6 +60,7 @@ use crate::tunnel::metrics::Metrics;
 use crate::tunnel::registry::Registry;
 use crate::tunnel::shard::Shards;
 use crate::tunnel::shared::Shared;
+use crate::tunnel::windows::Windows;
 
 pub use channel::{Channel, Direction, Health};
 pub use frame::CatalogueEntry;
@@ -129,10 +134,13 @@ impl Tunnels {
         let (channels_per_site, wanted) = watch::channel(usize::from(settings.tunnel.channels_per_site));
         let registry = Registry::new(settings.site_key.site_id());
         settings.registry.register(Box::new(ChannelCollector::new(registry.clone())?))?;
+        let windows = Windows::of_this_process();
+        tracing::info!(receive_window_bytes = windows.receive, "windows of data channels");
         let endpoints = EndpointSettings {
             site_key: settings.site_key.clone(),
             agent: settings.agent.clone(),
             congestion_control: settings.tunnel.congestion_control,
+            windows,
         };
         let pool = Arc::new(DialPool::new(endpoints.clone(), metrics.clone()));
         let shared = Arc::new(Shared {
@@ -146,6 +154,7 @@ impl Tunnels {
             registry,
             serve: settings.serve,
             metrics,
+            windows,
             cancel: CancellationToken::new(),
             draining: CancellationToken::new(),
             tasks: TaskTracker::new(),
@@ -195,7 +204,11 @@ impl Tunnels {
             return;
         }
         let busy = || self.shared.registry.all().iter().any(|channel| channel.active_streams() > 0);
-        let idle = async { while busy() { tokio::time::sleep(BUSY_LOOK).await } };
+        let idle = async {
+            while busy() {
+                tokio::time::sleep(BUSY_LOOK).await
+            }
+        };
         if timeout(grace.saturating_sub(GO_AWAY_TIMEOUT), idle).await.is_err() {
             tracing::info!(channels = self.shared.registry.all().len(), "streams did not end within the grace period");
         }

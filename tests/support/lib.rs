@@ -3,9 +3,10 @@
 pub mod agent;
 pub mod broker;
 pub mod http;
+pub mod link;
 pub mod log;
-pub mod netns;
 pub mod mesh;
+pub mod netns;
 pub mod ports;
 pub mod process;
 pub mod until;

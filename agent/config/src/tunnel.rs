@@ -35,8 +35,10 @@ pub struct Tunnel {
 /// The congestion controller of data channels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum CongestionControl {
-    /// CUBIC (RFC 9438).
+    /// Delivery rate × minimum round trip time; tolerates loss up to a ceiling.
     #[default]
+    Model,
+    /// CUBIC (RFC 9438).
     Cubic,
     /// BBR version 1.
     Bbr,

@@ -15,6 +15,7 @@ use wovenet_config::name::AppName;
 use crate::peer::{KeyId, PeerIdentity};
 use crate::tunnel::frame::{CatalogueEntry, Slot};
 use crate::tunnel::open::{IncomingStream, OpenedStream};
+use crate::tunnel::reassembly::Budget;
 use crate::tunnel::stream::{RecvHalf, SendHalf};
 
 /// Tells the channels of this process apart, in logs and status.
@@ -82,6 +83,8 @@ pub(super) struct ChannelParts {
     pub(super) direction: Direction,
     pub(super) connection: quinn::Connection,
     pub(super) runtime: Handle,
+    /// The window that the peer has, in bytes; as much may wait for its turn.
+    pub(super) receive_window: u32,
 }
 
 /// A live channel.
@@ -105,6 +108,7 @@ pub(super) struct StreamCounts {
     opened: AtomicU64,
     accepted: AtomicU64,
     ended: Notify,
+    reassembly: Budget,
 }
 
 /// Counts a stream as active for as long as one of its halves lives.
@@ -115,6 +119,11 @@ impl StreamGuard {
     fn new(counts: &Arc<StreamCounts>) -> Arc<Self> {
         counts.active.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self(counts.clone()))
+    }
+
+    /// Returns what the channel's streams may hold before its turn.
+    pub(super) fn budget(&self) -> &Budget {
+        &self.0.reassembly
     }
 }
 
@@ -152,13 +161,14 @@ impl Drop for Opening<'_> {
 
 impl Channel {
     pub(super) fn new(parts: ChannelParts) -> Arc<Self> {
+        let reassembly = Budget::new(parts.receive_window);
         Arc::new(Self {
             parts,
             since: Instant::now(),
             health: AtomicU8::new(0),
             draining: AtomicBool::new(false),
             drain_wanted: Notify::new(),
-            streams: Arc::default(),
+            streams: Arc::new(StreamCounts { reassembly, ..StreamCounts::default() }),
             catalogue: RwLock::new(None),
             proven_keys: RwLock::default(),
         })

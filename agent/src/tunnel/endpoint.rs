@@ -15,8 +15,10 @@ use wovenet_config::key::PublicKey;
 use wovenet_config::tunnel::CongestionControl;
 
 use crate::peer::{SiteKey, SiteKeyError};
+use crate::tunnel::congestion::ModelConfig;
 use crate::tunnel::connection_id::KeyedConnectionIds;
 use crate::tunnel::tls::{self, AdmitKey, TlsError};
+use crate::tunnel::windows::Windows;
 
 /// A connection without packets for this long is lost (PROTOCOL §6).
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -24,13 +26,6 @@ pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(4);
 /// Bytes that a peer may send before it is accepted (PROTOCOL §6).
 pub const WINDOW_BEFORE_ACCEPTED: u32 = 16 * 1024;
-/// Bytes that an accepted peer may send ahead of the readers, over all streams of a channel (PROTOCOL §6).
-pub const WINDOW_ACCEPTED: u32 = 16 * 1024 * 1024;
-/// Bytes that an accepted peer may send ahead of the reader of one stream. Below 1,024 packets, as the library gives up
-/// a connection whose ordered stream has more gaps than that.
-pub const STREAM_WINDOW: u32 = 1_200_000;
-/// Bytes that this side keeps until they are acknowledged, over all streams of a channel.
-pub const SEND_WINDOW: u64 = 16 * 1024 * 1024;
 /// Streams that an accepted peer may have open on a channel (PROTOCOL §6).
 pub const STREAMS_PER_CHANNEL: u32 = 16_384;
 /// What is asked of the system for the send and receive buffers of a UDP socket, in bytes (PROTOCOL §6).
@@ -80,6 +75,8 @@ pub struct EndpointSettings {
     pub agent: crate::peer::AgentId,
     /// The congestion controller.
     pub congestion_control: CongestionControl,
+    /// The windows of accepted peers.
+    pub windows: Windows,
 }
 
 impl EndpointSettings {
@@ -152,10 +149,11 @@ impl EndpointSettings {
             .max_concurrent_bidi_streams(VarInt::from_u32(streams_before_accepted))
             .max_concurrent_uni_streams(VarInt::from_u32(0))
             .receive_window(VarInt::from_u32(WINDOW_BEFORE_ACCEPTED))
-            .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
-            .send_window(SEND_WINDOW)
+            .stream_receive_window(VarInt::from_u32(self.windows.receive))
+            .send_window(self.windows.send)
             .datagram_receive_buffer_size(None);
         match self.congestion_control {
+            CongestionControl::Model => transport.congestion_controller_factory(Arc::new(ModelConfig)),
             CongestionControl::Cubic => transport.congestion_controller_factory(Arc::new(CubicConfig::default())),
             CongestionControl::Bbr => transport.congestion_controller_factory(Arc::new(BbrConfig::default())),
         };
@@ -164,8 +162,8 @@ impl EndpointSettings {
 }
 
 /// Raises a connection's limits once its peer is accepted.
-pub(super) fn raise_limits(connection: &quinn::Connection) {
-    connection.set_receive_window(VarInt::from_u32(WINDOW_ACCEPTED));
+pub(super) fn raise_limits(connection: &quinn::Connection, windows: Windows) {
+    connection.set_receive_window(VarInt::from_u32(windows.receive));
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(STREAMS_PER_CHANNEL));
 }
 

@@ -15,6 +15,7 @@ use crate::tunnel::handshake::{Authenticated, Credentials, HandshakeError};
 use crate::tunnel::metrics::Metrics;
 use crate::tunnel::open::ServeStream;
 use crate::tunnel::registry::Registry;
+use crate::tunnel::windows::Windows;
 use crate::tunnel::{control, endpoint};
 
 /// From the start of the control stream to the accepted channel (PROTOCOL §6).
@@ -32,6 +33,7 @@ pub(super) struct Shared {
     pub(super) registry: Registry,
     pub(super) serve: ServeStream,
     pub(super) metrics: Metrics,
+    pub(super) windows: Windows,
     pub(super) cancel: CancellationToken,
     /// Cancelled when this agent goes away: no channel comes up from then on, those that are up drain.
     pub(super) draining: CancellationToken,
@@ -77,6 +79,7 @@ impl Shared {
             direction,
             connection: connection.clone(),
             runtime,
+            receive_window: self.windows.receive,
         });
         let bound = self.peers.update(|directory| directory.bind(&name, &key));
         bound.map_err(|refusal| HandshakeError::Refused(refusal.to_string()))?;
@@ -87,7 +90,7 @@ impl Shared {
         if self.draining.is_cancelled() {
             channel.drain();
         }
-        endpoint::raise_limits(&connection);
+        endpoint::raise_limits(&connection, self.windows);
         self.learn(&authenticated.statement);
         self.peers.update(|directory| directory.set_connected(statement.site, true));
         up(channel.clone());

@@ -1,5 +1,9 @@
 //! The two halves of a stream. Whatever is not a seen end of file is a reset: a broken stream never looks complete.
 
+mod recv;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -8,6 +12,8 @@ use futures_util::future::{Either, pending, ready};
 use quinn::VarInt;
 
 use crate::tunnel::channel::StreamGuard;
+
+pub use recv::RecvHalf;
 
 /// Why a half was given up, as told to the far side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,63 +115,6 @@ impl SendHalf {
 impl Drop for SendHalf {
     fn drop(&mut self) {
         self.reset(ResetCode::Dropped);
-    }
-}
-
-/// The receiving half of a stream. Dropped before its end, it tells the far side to stop and gives the credit back.
-#[derive(Debug)]
-pub struct RecvHalf {
-    stream: quinn::RecvStream,
-    _guard: Arc<StreamGuard>,
-}
-
-impl RecvHalf {
-    pub(super) fn new(stream: quinn::RecvStream, guard: Arc<StreamGuard>) -> Self {
-        Self { stream, _guard: guard }
-    }
-
-    /// Receives the next chunk of at most `max_bytes`, by reference; `None` is the far side's end of file. Cancel-safe.
-    ///
-    /// # Errors
-    /// [`StreamError`] when the far side or the channel ended the half early.
-    pub async fn read_chunk(&mut self, max_bytes: usize) -> Result<Option<Bytes>, StreamError> {
-        match self.stream.read_chunk(max_bytes, true).await {
-            Ok(chunk) => Ok(chunk.map(|chunk| chunk.bytes)),
-            Err(error) => Err(read_error(error)),
-        }
-    }
-
-    /// Receives up to `chunks.len()` chunks by reference and returns how many; `None` is the far side's end of file.
-    /// Cancel-safe.
-    ///
-    /// # Errors
-    /// [`StreamError`] when the far side or the channel ended the half early.
-    pub async fn read_chunks(&mut self, chunks: &mut [Bytes]) -> Result<Option<usize>, StreamError> {
-        self.stream.read_chunks(chunks).await.map_err(read_error)
-    }
-
-    /// Fills `buffer`; used for headers and answers.
-    ///
-    /// # Errors
-    /// [`StreamError`]; an end of file before the buffer is full counts as a reset.
-    pub async fn read_exact(&mut self, buffer: &mut [u8]) -> Result<(), StreamError> {
-        self.stream.read_exact(buffer).await.map_err(|error| match error {
-            quinn::ReadExactError::FinishedEarly(_) => StreamError::Reset(0),
-            quinn::ReadExactError::ReadError(error) => read_error(error),
-        })
-    }
-
-    /// Wants no more: the far side sees that its sending was stopped.
-    pub fn stop(&mut self, code: ResetCode) {
-        // The only error is that the half is already closed.
-        self.stream.stop(code.code()).ok();
-    }
-}
-
-fn read_error(error: quinn::ReadError) -> StreamError {
-    match error {
-        quinn::ReadError::Reset(code) => StreamError::Reset(code.into_inner()),
-        _ => StreamError::ChannelLost,
     }
 }
 

@@ -1,7 +1,10 @@
 //! Two ends of a connection in one process, for the tests of this crate.
 
+pub(crate) mod link;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 
@@ -26,15 +29,26 @@ impl Pair {
 
     /// Connects with the listener's limits and windows as given.
     pub(crate) async fn connect_with(transport: quinn::TransportConfig) -> Self {
-        let (dialler_key, listener_key) = (SiteKey::generate().unwrap(), SiteKey::generate().unwrap());
-        let server = tls::server_config(&listener_key, Arc::new(|_| true)).unwrap();
-        let mut server = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(server).unwrap()));
-        server.transport_config(Arc::new(transport));
         let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let listening = quinn::Endpoint::server(server, any).unwrap();
+        let keys = Keys::generate();
+        let listening = quinn::Endpoint::server(keys.server(transport), any).unwrap();
         let dialling = quinn::Endpoint::client(any).unwrap();
-        let client = tls::client_config(&dialler_key, listener_key.public()).unwrap();
-        let client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(client).unwrap()));
+        Self::join(dialling, listening, keys.client(quinn::TransportConfig::default())).await
+    }
+
+    /// Connects over a link in memory; the clock of the test must be paused.
+    pub(crate) async fn connect_over(delay: Duration, loss: f64, transport: fn() -> quinn::TransportConfig) -> Self {
+        let keys = Keys::generate();
+        let [dialling, listening] = link::link(delay, loss);
+        let endpoint = |server, end| {
+            let time = Arc::new(link::VirtualTime);
+            quinn::Endpoint::new_with_abstract_socket(quinn::EndpointConfig::default(), server, end, time).unwrap()
+        };
+        let listening = endpoint(Some(keys.server(transport())), listening);
+        Self::join(endpoint(None, dialling), listening, keys.client(transport())).await
+    }
+
+    async fn join(dialling: quinn::Endpoint, listening: quinn::Endpoint, client: quinn::ClientConfig) -> Self {
         let connecting = dialling.connect_with(client, listening.local_addr().unwrap(), "wovenet").unwrap();
         let accepting = async { listening.accept().await.unwrap().await.unwrap() };
         let (dialler, listener) = tokio::join!(connecting, accepting);
@@ -47,6 +61,31 @@ impl Pair {
         send.write_all(first).await.unwrap();
         let (their_send, their_recv) = self.listener.accept_bi().await.unwrap();
         (halves(send, recv), halves(their_send, their_recv))
+    }
+}
+
+struct Keys {
+    dialler: SiteKey,
+    listener: SiteKey,
+}
+
+impl Keys {
+    fn generate() -> Self {
+        Self { dialler: SiteKey::generate().unwrap(), listener: SiteKey::generate().unwrap() }
+    }
+
+    fn server(&self, transport: quinn::TransportConfig) -> quinn::ServerConfig {
+        let server = tls::server_config(&self.listener, Arc::new(|_| true)).unwrap();
+        let mut server = quinn::ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(server).unwrap()));
+        server.transport_config(Arc::new(transport));
+        server
+    }
+
+    fn client(&self, transport: quinn::TransportConfig) -> quinn::ClientConfig {
+        let client = tls::client_config(&self.dialler, self.listener.public()).unwrap();
+        let mut client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(client).unwrap()));
+        client.transport_config(Arc::new(transport));
+        client
     }
 }
 

@@ -139,7 +139,7 @@ impl Agent {
             tunnel: &Tunnel {
                 local_sockets,
                 channels_per_site: options.channels,
-                congestion_control: CongestionControl::Cubic,
+                congestion_control: CongestionControl::default(),
                 workers: Some(2),
             },
             registry: &registry,

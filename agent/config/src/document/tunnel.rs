@@ -14,7 +14,7 @@ pub struct Tunnel {
     /// Live channels kept to each peer site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channels_per_site: Option<u64>,
-    /// `cubic` or `bbr`.
+    /// `model` (the default), `cubic` or `bbr`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub congestion_control: Option<String>,
     /// Threads that drive tunnels.

@@ -43,7 +43,8 @@ pub(super) fn tunnel(document: &Document, report: &mut Report) -> Option<Tunnel>
         .collect();
     check_unique(&local_sockets, report);
     let channels = report.number("tunnel.channelsPerSite", written.channels_per_site, 1..=CHANNELS_PER_SITE_MAX);
-    let words = [("cubic", CongestionControl::Cubic), ("bbr", CongestionControl::Bbr)];
+    let words =
+        [("model", CongestionControl::Model), ("cubic", CongestionControl::Cubic), ("bbr", CongestionControl::Bbr)];
     let control = super::filled(written.congestion_control.as_deref());
     let control = report.word_of_any_case("tunnel.congestionControl", control, &words);
     let workers = report.number("tunnel.workers", written.workers, 1..=WORKERS_MAX);

@@ -145,13 +145,17 @@ fn two_sockets_on_one_port_are_an_error() {
 fn settings_of_the_tunnel_have_defaults_and_ranges() {
     let tunnel = good("").tunnel;
     assert_eq!((tunnel.channels_per_site, tunnel.workers), (2, None));
-    assert_eq!(tunnel.congestion_control, CongestionControl::Cubic);
+    assert_eq!(tunnel.congestion_control, CongestionControl::Model);
     let tunnel = good("tunnel: {channelsPerSite: 4, congestionControl: BBR, workers: 8}\n").tunnel;
     assert_eq!((tunnel.channels_per_site, tunnel.workers), (4, Some(8)));
     assert_eq!(tunnel.congestion_control, CongestionControl::Bbr);
     let text = bad("tunnel: {channelsPerSite: 17, congestionControl: reno, workers: 0}\n");
     has(
         &text,
-        &["17 is out of range: 1 to 16", "\"reno\" is not supported; valid: cubic, bbr", "0 is out of range: 1 to 64"],
+        &[
+            "17 is out of range: 1 to 16",
+            "\"reno\" is not supported; valid: model, cubic, bbr",
+            "0 is out of range: 1 to 64",
+        ],
     );
 }
