@@ -107,15 +107,16 @@ fn run(
     let app = topology.start_app()?;
     let mut contenders = contenders(&topology, app, rathole.filter(|program| program.is_file()), workers)?;
     let mut report = Report::new();
+    // First, while the processes hold no memory of earlier work.
+    for contender in &mut contenders {
+        let figures = idle_memory(&topology, contender, idle)?;
+        report.add(contender.name(), Sample::IdleBytes, figures);
+    }
     for round in 1..=rounds {
         for contender in &mut contenders {
             println!("round {round} of {rounds}: {}", contender.name());
             measure(&topology, contender, seconds, &mut report)?;
         }
-    }
-    for contender in &mut contenders {
-        let figures = idle_memory(&topology, contender, idle)?;
-        report.add(contender.name(), Sample::IdleBytes, figures);
     }
     if let Some(seconds) = contenders.iter_mut().find_map(Contender::start_to_first_byte) {
         report.add("wovenet", Sample::FirstByteMs, seconds? * 1e3);

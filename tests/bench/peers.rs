@@ -20,6 +20,8 @@ pub(crate) struct Contender {
     address: SocketAddr,
     processes: Vec<Process>,
     first_byte: Option<f64>,
+    /// What must run as well, but is not measured.
+    _others: Vec<Process>,
 }
 
 impl Contender {
@@ -79,12 +81,11 @@ fn local(port: u16) -> SocketAddr {
 
 /// The application's process is kept here, as it must live as long as the first contender.
 fn wovenet(topology: &Topology, app: Process, workers: Option<u8>) -> anyhow::Result<Contender> {
-    std::mem::forget(app);
     let directory = topology.directory();
     let key = wovenet_agent::peer::mesh_key::generate()?;
     let mut command = topology.far(sibling("wovenet-test-broker")?);
     command.args(["--listen", &format!("{}:1883", Topology::FAR)]);
-    std::mem::forget(Process::start(command, &directory.join("broker.log"))?);
+    let broker = Process::start(command, &directory.join("broker.log"))?;
     let workers = workers.map(|count| format!("  workers: {count}\n")).unwrap_or_default();
     let common = format!(
         "crypto: {{key: {}}}\nmessageChannel: {{protocol: mqtt, mqtt: {{brokerServer: 'mqtt://{}:1883'}}}}\n",
@@ -114,7 +115,7 @@ fn wovenet(topology: &Topology, app: Process, workers: Option<u8>) -> anyhow::Re
     }
     topology.wait_ready("wovenet", local(WOVENET_PORT))?;
     let first_byte = Some(started.elapsed().as_secs_f64());
-    Ok(Contender { name: "wovenet", address: local(WOVENET_PORT), processes, first_byte })
+    Ok(Contender { name: "wovenet", address: local(WOVENET_PORT), processes, first_byte, _others: vec![app, broker] })
 }
 
 fn ssh(topology: &Topology) -> anyhow::Result<Contender> {
@@ -153,7 +154,7 @@ fn ssh(topology: &Topology) -> anyhow::Result<Contender> {
     let processes =
         vec![Process::start(daemon, &directory.join("sshd.log"))?, Process::start(client, &directory.join("ssh.log"))?];
     topology.wait_ready("ssh", local(SSH_PORT))?;
-    Ok(Contender { name: "ssh -L", address: local(SSH_PORT), processes, first_byte: None })
+    Ok(Contender { name: "ssh -L", address: local(SSH_PORT), processes, first_byte: None, _others: vec![] })
 }
 
 /// In rathole the clients' side is the server, and the application's side dials it.
@@ -185,7 +186,7 @@ fn rathole_tls(topology: &Topology, program: &Path) -> anyhow::Result<Contender>
         processes.push(Process::start(command, &directory.join(format!("{name}.log")))?);
     }
     topology.wait_ready("rathole", local(RATHOLE_PORT))?;
-    Ok(Contender { name: "rathole tls", address: local(RATHOLE_PORT), processes, first_byte: None })
+    Ok(Contender { name: "rathole tls", address: local(RATHOLE_PORT), processes, first_byte: None, _others: vec![] })
 }
 
 fn certificate(directory: &Path) -> anyhow::Result<()> {

@@ -92,7 +92,7 @@ impl Topology {
     pub(crate) fn hold(&self, to: SocketAddr, count: usize) -> anyhow::Result<Held> {
         let mut command = self.near("sh");
         let program = std::env::current_exe()?;
-        command.args(["-c", "ulimit -n 65536; exec \"$0\" hold --to \"$1\" --count \"$2\""]);
+        command.args(["-c", "ulimit -n \"$(ulimit -Hn)\"; exec \"$0\" hold --to \"$1\" --count \"$2\""]);
         command.arg(program).args([to.to_string(), count.to_string()]);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (input, output) = (child.stdin.take(), child.stdout.take());
