@@ -110,7 +110,7 @@ fn b20_a_second_site_of_one_name_is_refused_and_reported_and_gets_no_client() {
     let _office = mesh.run(office.clone()).unwrap();
     let home = mesh.run(mesh.site("home").unwrap().listening().unwrap().uses("office", "app").unwrap()).unwrap();
     home.ready().unwrap();
-    assert_eq!(ask(home.local("office/app"), b"").unwrap(), b"the first");
+    assert_eq!(ask(home.local("office/app"), b"who?").unwrap(), b"the first");
     let mut second = Mesh::without_broker().unwrap();
     second.key.clone_from(&mesh.key);
     let mut namesake = second.site("office").unwrap().listening().unwrap().exposes("app", apps::answers(b"second"));
@@ -125,7 +125,7 @@ fn b20_a_second_site_of_one_name_is_refused_and_reported_and_gets_no_client() {
     let states = status["sites"].as_array().unwrap().iter().map(|site| site["state"].as_str().unwrap_or_default());
     assert!(states.clone().any(|state| state == "nameConflict"), "{:?}", states.collect::<Vec<_>>());
     for _ in 0..20 {
-        assert_eq!(ask(home.local("office/app"), b"").unwrap(), b"the first");
+        assert_eq!(ask(home.local("office/app"), b"who?").unwrap(), b"the first");
     }
 }
 
@@ -150,8 +150,9 @@ fn b23_b17_fault_6_the_broker_sees_no_key_and_old_announcements_sent_again_chang
         eavesdropper.publish(topic, payload.clone());
     }
     let replays = || {
-        let count =
-            |reason: &str| home.metric("wovenet_agent_broker_dropped_total", &[&format!("reason=\"{reason}\"")]);
+        let count = |reason: &str| {
+            home.metric("wovenet_agent_discovery_messages_dropped_total", &[&format!("reason=\"{reason}\"")])
+        };
         Some(count("replay").ok()? + count("old").ok()?).filter(|count| *count >= 1.0)
     };
     until("replays are counted", PATIENCE, replays).unwrap();
