@@ -16,8 +16,11 @@ use crate::clients::{ask, echoes, refused};
 struct Eavesdropper {
     client: AsyncClient,
     runtime: tokio::runtime::Runtime,
-    heard: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    heard: Arc<Mutex<Messages>>,
 }
+
+/// Topics and payloads.
+type Messages = Vec<(String, Vec<u8>)>;
 
 impl Eavesdropper {
     fn at(mesh: &Mesh) -> Self {
@@ -25,7 +28,7 @@ impl Eavesdropper {
         options.set_max_packet_size(Some(16 << 20));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (client, mut events) = AsyncClient::builder(options).capacity(1_000).build();
-        let heard = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::new(Mutex::new(Messages::new()));
         let hearing = heard.clone();
         runtime.spawn(async move {
             while let Ok(event) = events.poll().await {
@@ -42,7 +45,7 @@ impl Eavesdropper {
         Self { client, runtime, heard }
     }
 
-    fn heard(&self) -> Vec<(String, Vec<u8>)> {
+    fn heard(&self) -> Messages {
         self.heard.lock().unwrap().clone()
     }
 
@@ -97,8 +100,7 @@ fn b11_fault_1_a_stranger_who_names_a_site_gets_no_channel_and_no_users_data() {
         home.metric("wovenet_agent_tunnel_connects_total", &labels).ok().filter(|count| *count >= 1.0)
     };
     until("the mismatch is counted", PATIENCE, mismatches).unwrap();
-    let took = refused(home.local("office/app"));
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    refused(home.local("office/app"));
     assert!(of_site(&home.status().unwrap(), "office").is_null());
     assert!(served.try_recv().is_err());
 }
