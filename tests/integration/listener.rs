@@ -92,8 +92,7 @@ fn b14_a_unix_socket_whose_directory_cannot_be_made_is_a_state_and_survives_a_br
 fn b15_an_api_whose_port_is_taken_comes_up_later_and_tunnels_never_care() {
     let mesh = Mesh::start().unwrap();
     let _office = office(&mesh);
-    let mut home = mesh.site("home").unwrap().uses("office", "echo").unwrap();
-    home.extra = "".into();
+    let home = mesh.site("home").unwrap().uses("office", "echo").unwrap();
     let holder = TcpListener::bind(("127.0.0.1", home.api)).unwrap();
     let mut home = mesh.run(home).unwrap();
     home.ready().unwrap();

@@ -187,7 +187,7 @@ fn a_gigabyte_is_fetched_with_curl_unchanged() {
 #[test]
 fn a_websocket_echoes_messages_of_every_size_and_closes_in_order() {
     let mesh = Mesh::start().unwrap();
-    let [home, _office] = tunnel_to(&mesh, apps::serve(|client| websocket::echo(client)));
+    let [home, _office] = tunnel_to(&mesh, apps::serve(websocket::echo));
     let mut client = websocket::Client::open(connect(home.local("office/app")));
     for size in [0, 1, 125, 126, 65_535, 65_536, 1 << 20] {
         let message: Vec<u8> = (0..size).map(|index| (index % 251) as u8).collect();

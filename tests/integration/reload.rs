@@ -112,7 +112,8 @@ fn the_api_adds_replaces_and_removes_apps_and_keeps_them_over_a_restart() {
 
     exchange(&mut client);
     assert_eq!(channels(&home), before);
-    home.agent.process().unwrap().terminate(PATIENCE).map(drop).unwrap_or_default();
+    drop(client);
+    assert!(home.agent.process().unwrap().terminate(PATIENCE).unwrap().success());
     home.start().unwrap();
     home.ready().unwrap();
     assert_eq!(ask(address, b"").unwrap(), b"answer");

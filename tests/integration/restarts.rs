@@ -34,7 +34,7 @@ fn b8_a_restarted_exposer_behind_nat_serves_at_once_and_its_old_channels_take_no
         for _ in 0..50 {
             let begun = Instant::now();
             assert_eq!(ask(address, b"x").unwrap(), b"x");
-            assert!(begun.elapsed() < Duration::from_secs(1));
+            assert!(begun.elapsed() < SOON);
         }
         public.connected("private", 2).unwrap();
     }
@@ -88,6 +88,8 @@ fn b13_without_a_broker_tunnels_stay_and_restarted_sites_meet_at_the_addresses_t
     home.sees("the broker is away", |status| status["brokers"][0]["connected"] == false).unwrap();
     exchange(&mut running);
     echoes(address);
+    let remembered = || std::fs::read(home.agent.directory().join(".wovenet/state/peers.json")).ok().map(drop);
+    until("peers are saved", PATIENCE, remembered).unwrap();
     office.kill().unwrap();
     home.kill().unwrap();
     home.start().unwrap();
@@ -108,8 +110,14 @@ fn b17_a_joint_start_builds_the_tunnel_once() {
         let channels = site["channels"].as_array().unwrap().iter();
         channels.map(|channel| channel["id"].as_u64().unwrap()).collect::<std::collections::BTreeSet<_>>()
     };
-    let settled = ids(&first.connected("second", 2).unwrap());
-    second.connected("first", 2).unwrap();
+    let dialled = |site: &serde_json::Value| {
+        site["channels"].as_array().unwrap().iter().filter(|channel| channel["dialled"] == true).count()
+    };
+    let agreed = || {
+        let pair = (first.connected("second", 2).ok()?, second.connected("first", 2).ok()?);
+        (dialled(&pair.0) + dialled(&pair.1) == 2).then_some(pair.0)
+    };
+    let settled = ids(&until("both agree on two channels", PATIENCE, agreed).unwrap().0);
     for _ in 0..20 {
         assert_eq!(ask(first.local("second/echo"), b"x").unwrap(), b"x");
     }
@@ -135,5 +143,23 @@ fn b18_a_restarted_consumer_that_listens_is_served_at_once() {
         home.start().unwrap();
         let took = echoes(home.local("office/echo"));
         assert!(took < SOON, "killed: {killed}, {took:?}");
+    }
+}
+
+#[test]
+fn fault_47_of_sites_that_dial_each_other_at_once_no_stream_is_lost_in_a_channel_that_gives_way() {
+    for _ in 0..3 {
+        let mesh = Mesh::start().unwrap();
+        let first = mesh.site("first").unwrap().listening().unwrap().uses("second", "echo").unwrap();
+        let second = mesh.site("second").unwrap().listening().unwrap().exposes("echo", apps::echo());
+        let (mut first, mut second) = (mesh.prepare(first).unwrap(), mesh.prepare(second).unwrap());
+        first.start().unwrap();
+        second.start().unwrap();
+        first.ready().unwrap();
+        let address = first.local("second/echo");
+        let mut kept: Vec<_> = (0..50).map(|_| connect(address)).collect();
+        for _ in 0..20 {
+            kept.iter_mut().for_each(exchange);
+        }
     }
 }

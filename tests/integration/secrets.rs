@@ -18,11 +18,9 @@ fn fault_22_no_secret_is_in_a_log_a_metric_a_status_a_configuration_or_an_error(
     let mesh = Mesh::start().unwrap();
     let broker = mesh.broker.as_ref().unwrap().port();
     let auth = format!(", auth: {{basicAuth: [{{user: admin, password: {API_PASSWORD}}}], bearerTokens: [{TOKEN}]}}");
-    let secretive = |site: wovenet_tests::mesh::SiteConfiguration| {
-        let mut site = site;
+    let secretive = |mut site: wovenet_tests::mesh::SiteConfiguration| {
         site.broker = Some(format!("mqtt://mesh:{BROKER_PASSWORD}@127.0.0.1:{broker}"));
         site.api_settings.clone_from(&auth);
-        site.extra = "".into();
         site
     };
     let office = mesh.site("office").unwrap().listening().unwrap().exposes("echo", apps::echo());

@@ -16,8 +16,11 @@ use crate::clients::{ask, echoes, refused};
 struct Eavesdropper {
     client: AsyncClient,
     runtime: tokio::runtime::Runtime,
-    heard: Arc<Mutex<Vec<(String, Vec<u8>)>>>,
+    heard: Arc<Mutex<Messages>>,
 }
+
+/// Topics and payloads.
+type Messages = Vec<(String, Vec<u8>)>;
 
 impl Eavesdropper {
     fn at(mesh: &Mesh) -> Self {
@@ -25,7 +28,7 @@ impl Eavesdropper {
         options.set_max_packet_size(Some(16 << 20));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (client, mut events) = AsyncClient::builder(options).capacity(1_000).build();
-        let heard = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::new(Mutex::new(Messages::new()));
         let hearing = heard.clone();
         runtime.spawn(async move {
             while let Ok(event) = events.poll().await {
@@ -42,7 +45,7 @@ impl Eavesdropper {
         Self { client, runtime, heard }
     }
 
-    fn heard(&self) -> Vec<(String, Vec<u8>)> {
+    fn heard(&self) -> Messages {
         self.heard.lock().unwrap().clone()
     }
 
@@ -97,8 +100,7 @@ fn b11_fault_1_a_stranger_who_names_a_site_gets_no_channel_and_no_users_data() {
         home.metric("wovenet_agent_tunnel_connects_total", &labels).ok().filter(|count| *count >= 1.0)
     };
     until("the mismatch is counted", PATIENCE, mismatches).unwrap();
-    let took = refused(home.local("office/app"));
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    refused(home.local("office/app"));
     assert!(of_site(&home.status().unwrap(), "office").is_null());
     assert!(served.try_recv().is_err());
 }
@@ -110,7 +112,7 @@ fn b20_a_second_site_of_one_name_is_refused_and_reported_and_gets_no_client() {
     let _office = mesh.run(office.clone()).unwrap();
     let home = mesh.run(mesh.site("home").unwrap().listening().unwrap().uses("office", "app").unwrap()).unwrap();
     home.ready().unwrap();
-    assert_eq!(ask(home.local("office/app"), b"").unwrap(), b"the first");
+    assert_eq!(ask(home.local("office/app"), b"who?").unwrap(), b"the first");
     let mut second = Mesh::without_broker().unwrap();
     second.key.clone_from(&mesh.key);
     let mut namesake = second.site("office").unwrap().listening().unwrap().exposes("app", apps::answers(b"second"));
@@ -125,7 +127,7 @@ fn b20_a_second_site_of_one_name_is_refused_and_reported_and_gets_no_client() {
     let states = status["sites"].as_array().unwrap().iter().map(|site| site["state"].as_str().unwrap_or_default());
     assert!(states.clone().any(|state| state == "nameConflict"), "{:?}", states.collect::<Vec<_>>());
     for _ in 0..20 {
-        assert_eq!(ask(home.local("office/app"), b"").unwrap(), b"the first");
+        assert_eq!(ask(home.local("office/app"), b"who?").unwrap(), b"the first");
     }
 }
 
@@ -150,8 +152,9 @@ fn b23_b17_fault_6_the_broker_sees_no_key_and_old_announcements_sent_again_chang
         eavesdropper.publish(topic, payload.clone());
     }
     let replays = || {
-        let count =
-            |reason: &str| home.metric("wovenet_agent_broker_dropped_total", &[&format!("reason=\"{reason}\"")]);
+        let count = |reason: &str| {
+            home.metric("wovenet_agent_discovery_messages_dropped_total", &[&format!("reason=\"{reason}\"")])
+        };
         Some(count("replay").ok()? + count("old").ok()?).filter(|count| *count >= 1.0)
     };
     until("replays are counted", PATIENCE, replays).unwrap();

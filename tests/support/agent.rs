@@ -59,6 +59,8 @@ impl Agent {
     pub fn start_with(&mut self, mut command: Command) -> anyhow::Result<()> {
         command.args(["run", "--config"]).arg(self.configuration()).env("HOME", &self.directory);
         command.current_dir(&self.directory);
+        // An earlier process ends before it is replaced: the two would share files.
+        self.process = None;
         self.process = Some(Process::start(command, &self.directory.join("agent.log"))?);
         Ok(())
     }

@@ -8,12 +8,12 @@ use crate::app::core::Core;
 /// The least time between two saves.
 const SAVE_EVERY: Duration = Duration::from_secs(2);
 
-/// Saves after each change of the directory, not more often than [`SAVE_EVERY`].
+/// Saves at once after a change of the directory, but not more often than [`SAVE_EVERY`].
 pub(super) async fn save_peers(core: Arc<Core>) {
     let mut changes = core.peers.subscribe();
     while changes.changed().await.is_ok() {
-        tokio::time::sleep(SAVE_EVERY).await;
-        changes.mark_unchanged();
         core.save_peers();
+        // What changes meanwhile ends the next wait at once.
+        tokio::time::sleep(SAVE_EVERY).await;
     }
 }

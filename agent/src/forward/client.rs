@@ -1,5 +1,6 @@
 //! One client of a remote app: finds it a provider, opens the stream, and hands both to the copy.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +51,7 @@ impl Client {
         };
         match opened {
             Ok(opened) => self.hand_over(opened),
-            Err(result) => end(&self.app, &self.stream, self.since, result),
+            Err(result) => end(&self.app, &self.stream, self.since, result, Some(&result.label())),
         }
     }
 
@@ -162,7 +163,7 @@ impl Client {
                 let relay = Relay { app, socket, stream, since, answer: opened.answer };
                 shared.spawn(&runtime, relay.run(send, recv));
             }
-            Err(_) => end(&app, &stream, since, StreamResult::Reset),
+            Err(error) => end(&app, &stream, since, StreamResult::Reset, Some(&error)),
         }
     }
 }
@@ -179,7 +180,10 @@ struct Relay {
 impl Relay {
     async fn run(self, send: SendHalf, recv: RecvHalf) {
         let Self { app, socket, stream, since, answer } = self;
-        let Ok(socket) = socket.attach() else { return end(&app, &stream, since, StreamResult::Reset) };
+        let socket = match socket.attach() {
+            Ok(socket) => socket,
+            Err(error) => return end(&app, &stream, since, StreamResult::Reset, Some(&error)),
+        };
         let copy = Copy {
             socket,
             send,
@@ -189,12 +193,18 @@ impl Relay {
             answer,
             metrics: Arc::clone(stream.metrics()),
         };
-        end(&app, &stream, since, copy.run().await);
+        match copy.run().await {
+            Ok(()) => end(&app, &stream, since, StreamResult::Ok, None),
+            Err(abort) => end(&app, &stream, since, abort.result(), Some(&abort)),
+        }
     }
 }
 
-fn end(app: &RemoteApp, stream: &LiveStream, since: Instant, result: StreamResult) {
+/// Counts the stream and writes its one line.
+fn end(app: &RemoteApp, stream: &LiveStream, since: Instant, result: StreamResult, error: Option<&dyn Display>) {
     stream.metrics().count(result);
     let elapsed_ms = since.elapsed().as_millis() as u64;
-    tracing::debug!(listen_addr = %app.local_socket, result = result.label(), elapsed_ms, "stream ended");
+    let error = error.map(tracing::field::display);
+    let name = app.providers.first().map(|provider| format!("{}/{}", provider.site, provider.app)).unwrap_or_default();
+    tracing::debug!(app = name, listen_addr = %app.local_socket, result = result.label(), elapsed_ms, error, "stream ended");
 }

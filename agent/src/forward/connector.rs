@@ -1,6 +1,7 @@
 //! Serves the streams of other sites: header, access, dial, answer, copy.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -101,8 +102,10 @@ impl Connector {
     async fn serve_stream(&self, incoming: IncomingStream) {
         let since = Instant::now();
         let Some((admitted, copy)) = Box::pin(self.prepare(incoming, since)).await else { return };
-        let result = copy.run().await;
-        admitted.end(result);
+        match copy.run().await {
+            Ok(()) => admitted.end(StreamResult::Ok, None),
+            Err(abort) => admitted.end(abort.result(), Some(&abort)),
+        }
     }
 
     /// Reads the header, decides, dials and answers; `None` when the stream is over with that.
@@ -117,12 +120,12 @@ impl Connector {
         };
         match self.connect_and_answer(&mut incoming, &admitted, &target, header.client).await {
             Ok(socket) => Some(admitted.into_copy(incoming, socket)),
-            Err(Declined { code, answer, result }) => {
+            Err(Declined { code, answer, result, error }) => {
                 match answer {
                     Some(answer) => decline(&mut incoming, answer).await,
                     None => give_up(&mut incoming, code),
                 }
-                admitted.end(result);
+                admitted.end(result, Some(&error));
                 None
             }
         }
@@ -190,12 +193,12 @@ impl Connector {
         let stopped = incoming.send.stopped();
         let socket = tokio::select! {
             biased;
-            () = admitted.stream.revoked.cancelled() => return Err(Declined::reset(ResetCode::Revoked)),
-            _ = stopped => return Err(Declined::reset(ResetCode::AppReset)),
+            () = admitted.stream.revoked.cancelled() => return Err(Declined::reset(ResetCode::Revoked, "the stream was revoked")),
+            _ = stopped => return Err(Declined::reset(ResetCode::AppReset, "the client gave up")),
             connected = self.dialler.connect(&admitted.exposed.app, &admitted.exposed.dials, target, client) => connected?,
         };
         if !answer(incoming, Answer::Ok).await {
-            return Err(Declined::reset(ResetCode::Timeout));
+            return Err(Declined::reset(ResetCode::Timeout, "the answer could not be sent"));
         }
         admitted.stream.metrics().open_seconds.observe(admitted.since.elapsed().as_secs_f64());
         Ok(socket)
@@ -216,10 +219,12 @@ impl Admitted {
         (self, copy)
     }
 
-    fn end(self, result: StreamResult) {
+    /// Counts the stream and writes its one line.
+    fn end(self, result: StreamResult, error: Option<&dyn Display>) {
         self.stream.metrics().count(result);
         let elapsed_ms = self.since.elapsed().as_millis() as u64;
         let (site, app) = (&self.site, self.exposed.app.name.as_str());
-        tracing::debug!(%site, app, result = result.label(), elapsed_ms, "stream ended");
+        let error = error.map(tracing::field::display);
+        tracing::debug!(%site, app, result = result.label(), elapsed_ms, error, "stream ended");
     }
 }

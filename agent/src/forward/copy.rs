@@ -88,23 +88,22 @@ pub(super) struct AwaitedAnswer {
 
 impl Copy {
     /// Copies until both directions are over. On an [`Abort`] both ends see a reset.
-    pub(super) fn run(self) -> BoxFuture<'static, StreamResult> {
+    pub(super) fn run(self) -> BoxFuture<'static, Result<(), Abort>> {
         // Boxed once: moved from one async function into another it would be held by both.
         Box::pin(self.copy())
     }
 
-    async fn copy(mut self) -> StreamResult {
+    async fn copy(mut self) -> Result<(), Abort> {
         let flow = Flow::new(&self.metrics);
         let limits = Limits { revoked: &self.revoked, idle_timeout: self.idle_timeout, answer: self.answer };
         match copy_both(&self.socket, &mut self.send, &mut self.recv, &flow, limits).await {
             Ok(()) => {
                 self.socket.end_cleanly();
-                StreamResult::Ok
+                Ok(())
             }
             Err(abort) => {
-                tracing::debug!(error = %abort, "stream aborted");
                 give_up(&mut self.send, &mut self.recv, &abort, &flow);
-                abort.result()
+                Err(abort)
             }
         }
     }

@@ -30,15 +30,17 @@ pub(super) struct Declined {
     pub(super) code: ResetCode,
     pub(super) answer: Option<Answer>,
     pub(super) result: StreamResult,
+    /// Why, for the log.
+    pub(super) error: String,
 }
 
 impl Declined {
-    fn answer(answer: Answer, result: StreamResult) -> Self {
-        Self { code: ResetCode::Refused, answer: Some(answer), result }
+    fn answer(answer: Answer, result: StreamResult, error: impl Into<String>) -> Self {
+        Self { code: ResetCode::Refused, answer: Some(answer), result, error: error.into() }
     }
 
-    pub(super) fn reset(code: ResetCode) -> Self {
-        Self { code, answer: None, result: StreamResult::Reset }
+    pub(super) fn reset(code: ResetCode, error: &str) -> Self {
+        Self { code, answer: None, result: StreamResult::Reset, error: error.to_owned() }
     }
 }
 
@@ -55,17 +57,20 @@ impl Dialler {
         target: &AppSocket,
         client: Option<SocketAddr>,
     ) -> Result<AppStream, Declined> {
-        let busy = |_| Declined::answer(Answer::Busy, StreamResult::Busy);
+        let busy = |_| Declined::answer(Answer::Busy, StreamResult::Busy, "too many dials are under way");
         let _of_app = app_dials.try_acquire().map_err(busy)?;
         let _of_all = self.dials.try_acquire().map_err(busy)?;
         let begun = Instant::now();
         let (histogram, result) = match timeout(app.connect_timeout, dial(app, target, client)).await {
             Ok(Ok(socket)) => (&self.metrics.connect_ok, Ok(socket)),
             Ok(Err(error)) => {
-                tracing::debug!(app = app.name.as_str(), %target, %error, "app cannot be reached");
-                (&self.metrics.connect_failed, Err(Declined::answer(Answer::Failed, StreamResult::Failed)))
+                let error = format!("{target} cannot be reached: {error}");
+                (&self.metrics.connect_failed, Err(Declined::answer(Answer::Failed, StreamResult::Failed, error)))
             }
-            Err(_) => (&self.metrics.connect_timeout, Err(Declined::answer(Answer::Failed, StreamResult::Timeout))),
+            Err(_) => {
+                let error = format!("{target} did not answer in time");
+                (&self.metrics.connect_timeout, Err(Declined::answer(Answer::Failed, StreamResult::Timeout, error)))
+            }
         };
         histogram.observe(begun.elapsed().as_secs_f64());
         result

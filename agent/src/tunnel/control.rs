@@ -67,6 +67,7 @@ pub(super) async fn run(shared: &Arc<Shared>, channel: &Arc<Channel>, authentica
     tracing::info!(
         site = %peer.name, peer = %peer.site, channel = channel.id(), agent = %peer.agent,
         remote_addr = %channel.remote_address(), dialled = channel.direction() == Direction::Dialled,
+        slot = channel.slot().ordinal, ipv6 = channel.slot().ipv6,
         "data channel is up"
     );
     let Authenticated { statement, key_id, send, recv, .. } = authenticated;
@@ -79,10 +80,11 @@ pub(super) async fn run(shared: &Arc<Shared>, channel: &Arc<Channel>, authentica
         () = read_frames(recv, frames_in) => End::Lost,
         () = serve_streams(shared, channel, &mut streams) => End::Lost,
     };
+    // Closing replaces the reason that the library tells.
+    let cause = channel.connection().close_reason().map(|reason| reason.to_string()).unwrap_or_default();
     channel.close(end.code());
     shared.registry.changed();
     shared.metrics.channels_ended.with_label_values(&[end.label()]).inc();
-    let cause = channel.connection().close_reason().map(|reason| reason.to_string()).unwrap_or_default();
     tracing::info!(
         site = %peer.name, peer = %peer.site, channel = channel.id(), reason = end.label(), cause,
         elapsed_ms = channel.since().elapsed().as_millis(), "data channel is gone"

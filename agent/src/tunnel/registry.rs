@@ -95,6 +95,7 @@ impl Registry {
         channels.push(channel.clone());
         for (id, fate) in fates {
             let Some(index) = channels.iter().position(|old| old.id() == id) else { continue };
+            tracing::debug!(site = %channel.peer().name, channel = id, by = channel.id(), ?fate, "a channel gives way");
             match fate {
                 Fate::Close => channels.swap_remove(index).close(CloseCode::Replaced),
                 Fate::Drain => channels[index].drain(),

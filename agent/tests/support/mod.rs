@@ -1,6 +1,8 @@
 //! Sites in one process, over real sockets.
 #![allow(missing_docs, dead_code, unreachable_pub, clippy::unwrap_used, reason = "shared by several test programs")]
 
+pub mod raw;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
