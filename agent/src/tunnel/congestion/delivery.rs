@@ -62,15 +62,16 @@ impl Delivery {
     /// Ends a batch of acknowledgements that left `in_flight` bytes. A time of less than `round_trip` is no measurement,
     /// but acknowledgements that were held back and came together.
     pub(super) fn sample(&mut self, in_flight: u64, app_limited: bool, round_trip: Duration) -> Option<Sample> {
-        let sample = self.measure(round_trip * 9 / 10);
+        let limited = app_limited || self.now.delivered <= self.app_limited_until;
+        let rate = self.measure(round_trip * 9 / 10);
         if app_limited {
             self.app_limited_until = self.now.delivered + in_flight;
         }
         self.record(round_trip / RECORDS_PER_ROUND_TRIP);
-        sample
+        Some(Sample { rate: rate?, app_limited: limited })
     }
 
-    fn measure(&self, at_least: Duration) -> Option<Sample> {
+    fn measure(&self, at_least: Duration) -> Option<f64> {
         let newer = self.past.partition_point(|record| record.at <= self.now.newest_sent);
         let before = self.past.get(newer.checked_sub(1)?)?;
         // The longer of both spans, as packets that leave or acknowledgements that come in a burst are no faster path.
@@ -80,8 +81,7 @@ impl Delivery {
         if span < at_least || span.is_zero() {
             return None;
         }
-        let rate = (self.now.delivered - before.delivered) as f64 / span.as_secs_f64();
-        Some(Sample { rate, app_limited: self.now.delivered <= self.app_limited_until })
+        Some((self.now.delivered - before.delivered) as f64 / span.as_secs_f64())
     }
 
     fn record(&mut self, distance: Duration) {
@@ -188,7 +188,7 @@ mod tests {
             delivery.acknowledge(sent + ROUND_TRIP, sent, 1_000);
             limited.push(delivery.sample(2_000, step == 1, ROUND_TRIP).unwrap().app_limited);
         }
-        assert_eq!(limited, [false, true, true, false]);
+        assert_eq!(limited, [true, true, true, false]);
     }
 
     #[test]

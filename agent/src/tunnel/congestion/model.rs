@@ -15,8 +15,8 @@ const WINDOW_INITIAL_PACKETS: u64 = 32;
 pub(super) const WINDOW_MIN_PACKETS: u64 = 4;
 /// The largest window, in bytes: twice what a channel keeps to send again.
 pub(super) const WINDOW_MAX: u64 = 32 * 1024 * 1024;
-/// Start-up doubles the rate each round, as slow start does.
-const STARTUP_GAIN: f64 = 2.0;
+/// Start-up about doubles the rate each round, as slow start does; a rate is measured a part of a round late.
+const STARTUP_GAIN: f64 = 2.5;
 /// A round of start-up or a probe that adds less than this found the limit of the path.
 const GROWTH: f64 = 1.25;
 /// Rounds without growth that end start-up.

@@ -49,7 +49,7 @@ fn start_up_puts_a_bounded_amount_in_flight() {
     simulation.run(SECOND * 5);
     let product = link.rate / 8.0 * link.round_trip.as_secs_f64();
     let most = simulation.flows[0].most_in_flight as f64 / product;
-    assert!(most < 2.5, "{most} products of rate and round trip time");
+    assert!(most < 3.0, "{most} products of rate and round trip time");
 }
 
 #[test]
@@ -130,6 +130,25 @@ fn a_flow_that_sends_little_does_not_lose_what_it_knows() {
     simulation.flows[0].demand = None;
     let share = simulation.shares(SECOND)[0];
     assert!(share > 0.8, "{share} of the link in the first second");
+}
+
+#[test]
+fn keep_alives_of_an_idle_channel_say_nothing_of_the_path() {
+    let start = Instant::now();
+    let mut model = Model::new(start, PACKET as u16);
+    let round_trip = Duration::from_millis(50);
+    for packet in 0..2_000 {
+        let sent = start + Duration::from_millis(packet);
+        model.acknowledge(sent + round_trip, sent, PACKET);
+        model.end_acknowledgements(sent + round_trip, 50 * PACKET, false);
+    }
+    let busy = model.window();
+    for keep_alive in 1..50 {
+        let sent = start + Duration::from_secs(4) * keep_alive;
+        model.acknowledge(sent + round_trip, sent, 40);
+        model.end_acknowledgements(sent + round_trip, 0, true);
+    }
+    assert!(model.window() > busy / 2, "{} bytes after {busy}", model.window());
 }
 
 #[test]
