@@ -16,7 +16,7 @@ build: ## build everything (needs Rust and a C compiler)
 	$(CARGO) build --workspace --all-targets
 
 demo: ## two sites on this machine, with failures shown (needs Rust and a C compiler; no root)
-	$(CARGO) build -p wovenet-agent -p wovenet-tests --bins
+	$(CARGO) build --workspace --bins
 	$(CARGO_TARGET_DIR)/debug/wovenet-demo
 
 test: packages lint unit netns ## everything (needs Rust; root for packages and network namespaces, or SKIP_NETNS=1)

@@ -21,9 +21,10 @@ if [ -n "$missing" ]; then
 	echo "Run them as root, or set SKIP_NETNS=1 to go without." >&2
 	exit 1
 fi
-${CARGO:-cargo} build -p wovenet-agent --bin wovenet-agent
-${CARGO:-cargo} test -p wovenet-tests --test netns --no-run
+# The whole workspace each time, as other selections have other features and build every dependency again.
+${CARGO:-cargo} build --workspace --bins
+${CARGO:-cargo} test --workspace --test netns --no-run
 # Bounds are measured: other work of this machine comes second, where that may be asked for.
 nice="nice -n -15"
 $nice true 2>/dev/null || nice=""
-$nice "${CARGO:-cargo}" test -q -p wovenet-tests --test netns -- --nocapture --test-threads=1 "$@"
+$nice "${CARGO:-cargo}" test -q --workspace --test netns -- --nocapture --test-threads=1 "$@"
