@@ -24,7 +24,7 @@ const STALLED_ROUNDS: u32 = 3;
 /// What a probe for more bandwidth has in flight, in products of rate and round trip time.
 pub(super) const PROBE_GAIN: f64 = 1.5;
 /// What is in flight in the round after, for the queue of the probe to drain and the round trip time to be seen.
-const DRAIN_GAIN: f64 = 0.8;
+const DRAIN_GAIN: f64 = 0.95;
 /// What is in flight else. Above one for losses, which stay in flight until they are noticed.
 const CRUISE_GAIN: f64 = 1.3;
 /// What is in flight while the round trip time is measured anew.
