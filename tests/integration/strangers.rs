@@ -2,7 +2,6 @@
 
 use std::net::UdpSocket;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use rumqttc::mqttbytes::QoS;
 use rumqttc::{AsyncClient, Event, MqttOptions, Packet, PublishOptions};
