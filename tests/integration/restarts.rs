@@ -106,24 +106,23 @@ fn b17_a_joint_start_builds_the_tunnel_once() {
     let (mut first, mut second) = (mesh.prepare(first).unwrap(), mesh.prepare(second).unwrap());
     first.start().unwrap();
     second.start().unwrap();
-    let ids = |site: &serde_json::Value| {
-        let channels = site["channels"].as_array().unwrap().iter();
-        channels.map(|channel| channel["id"].as_u64().unwrap()).collect::<std::collections::BTreeSet<_>>()
-    };
     let dialled = |site: &serde_json::Value| {
         site["channels"].as_array().unwrap().iter().filter(|channel| channel["dialled"] == true).count()
     };
     let agreed = || {
         let pair = (first.connected("second", 2).ok()?, second.connected("first", 2).ok()?);
-        (dialled(&pair.0) + dialled(&pair.1) == 2).then_some(pair.0)
+        (dialled(&pair.0) + dialled(&pair.1) == 2).then_some(())
     };
-    let settled = ids(&until("both agree on two channels", PATIENCE, agreed).unwrap().0);
+    until("both agree on two channels", PATIENCE, agreed).unwrap();
     for _ in 0..20 {
         assert_eq!(ask(first.local("second/echo"), b"x").unwrap(), b"x");
     }
-    assert_eq!(ids(&first.connected("second", 2).unwrap()), settled);
-    let up = first.agent.log().matches("data channel is up").count();
-    assert!(up <= 4, "{up} channels came up for two slots");
+    until("both agree still", PATIENCE, agreed).unwrap();
+    // Both sides dial each slot once at most; of two dials of one slot both keep the same.
+    for site in [&first, &second] {
+        let up = site.agent.log().matches("data channel is up").count();
+        assert!(up <= 4, "{up} channels came up for two slots");
+    }
 }
 
 #[test]

@@ -29,6 +29,9 @@ const UNIX_CLOSED_POLL: Duration = Duration::from_secs(5);
 /// The pause before a unix socket with a full backlog is tried again.
 const UNIX_BACKLOG_RETRY: Duration = Duration::from_millis(20);
 
+/// How long a client that ended its side before it sent anything may still wait for its stream: it may want an answer.
+const HALF_CLOSED_GRACE: Duration = Duration::from_secs(2);
+
 /// A connection that this runtime drives.
 #[derive(Debug)]
 pub(super) enum AppStream {
@@ -48,6 +51,7 @@ pub(super) enum DetachedStream {
 enum Waiting {
     Silent,
     HasSent,
+    Ended,
     Gone,
 }
 
@@ -139,7 +143,8 @@ impl AppStream {
         }
     }
 
-    /// Resolves when a client that waits for its stream has gone: reset, or closed without having sent anything.
+    /// Resolves when a client that waits for its stream has gone: reset, or closed without having sent anything. As a
+    /// client that only half-closed looks the same over TCP, it gets [`HALF_CLOSED_GRACE`].
     pub(super) async fn abandoned(&self) {
         loop {
             if self.readable().await.is_err() {
@@ -147,6 +152,11 @@ impl AppStream {
             }
             match self.peek() {
                 Waiting::Gone => return,
+                Waiting::Ended => {
+                    let read_ended = AtomicBool::new(true);
+                    tokio::time::timeout(HALF_CLOSED_GRACE, self.broken(&read_ended)).await.ok();
+                    return;
+                }
                 Waiting::HasSent => return self.broken(&AtomicBool::new(false)).await,
                 Waiting::Silent => {}
             }
@@ -161,7 +171,7 @@ impl AppStream {
             Self::Unix(stream) => stream.try_io(Interest::READABLE, look),
         };
         match looked {
-            Ok(0) => Waiting::Gone,
+            Ok(0) => Waiting::Ended,
             Ok(_) => Waiting::HasSent,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Waiting::Silent,
             Err(_) => Waiting::Gone,

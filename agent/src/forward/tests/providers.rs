@@ -45,7 +45,25 @@ async fn a_request_that_was_complete_before_the_path_came_is_answered() {
 }
 
 #[tokio::test]
-async fn a_client_that_gives_up_while_waiting_frees_everything_at_once() {
+async fn b6_a_client_that_half_closed_without_a_byte_before_the_path_came_is_answered() {
+    let world = World::new().await;
+    let greeting = app(|mut stream| async move {
+        let mut request = Vec::new();
+        tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut request).await.unwrap();
+        stream.write_all(b"greeting").await.unwrap();
+    });
+    world.far.apply(&[], &[exposed("app", Target::Single(AppSocket::Tcp(greeting.await)))]);
+    world.near.apply(&[remote("app")], &[]);
+    let address = world.bound(0).await;
+    world.opener.set(APP_SITE, ProviderState::NoPath);
+    let asking = tokio::spawn(async move { ask(address, b"").await });
+    until("waiting", || world.near.activity()[0].open == 1).await;
+    world.opener.set(APP_SITE, ProviderState::Available);
+    assert_eq!(asking.await.unwrap(), b"greeting");
+}
+
+#[tokio::test]
+async fn a_client_that_gives_up_while_waiting_frees_everything_soon() {
     let world = World::new().await;
     let mut patient = remote("app");
     patient.connect_timeout = Duration::from_secs(3_600);
