@@ -27,10 +27,10 @@ pub struct BackoffLimits {
 }
 
 impl BackoffLimits {
-    /// The limits for MQTT brokers (PROTOCOL §3).
+    /// The limits for MQTT brokers (docs/protocol.md §3).
     pub const BROKER: Self =
         Self { first: Duration::from_secs(1), longest: Duration::from_secs(60), calm: Duration::from_secs(60) };
-    /// The limits for dialling an endpoint of a peer (FAULTS, constants).
+    /// The limits for dialling an endpoint of a peer.
     pub const DIAL: Self =
         Self { first: Duration::from_millis(500), longest: Duration::from_secs(30), calm: Duration::from_secs(60) };
 

@@ -1,4 +1,4 @@
-//! How sites find each other: sealed announcements over MQTT brokers (PROTOCOL §3). Whatever is read here is a hint; it
+//! How sites find each other: sealed announcements over MQTT brokers (docs/protocol.md §3). Whatever is read here is a hint; it
 //! goes into the [`Peers`] directory and nowhere else.
 
 pub mod addresses;

@@ -20,7 +20,7 @@ use wovenet_agent::tunnel::tls;
 use wovenet_config::key::PublicKey;
 use wovenet_config::peer::{HostPort, Trust};
 
-/// The exchange that makes a channel may take this long in all (PROTOCOL §6).
+/// The exchange that makes a channel may take this long in all (docs/protocol.md §6).
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
 
 fn listener_result(agent: &Agent, result: &str) -> f64 {

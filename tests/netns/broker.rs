@@ -12,7 +12,7 @@ use crate::{measured, now_ms};
 /// Logged with each change of the connection to a broker.
 const LOST: &str = "lost the MQTT broker";
 const CONNECTED: &str = "connected to the MQTT broker";
-/// Two keep-alives and the connect limit (FAULTS 35).
+/// Two keep-alives and the connect limit.
 const SILENCE_NOTICED_WITHIN: Duration = Duration::from_secs(25);
 /// Rows 23 and 26.
 const CONDITION_WITHIN: Duration = Duration::from_secs(20);

@@ -9,7 +9,7 @@ use crate::pair::{GONE, Pair, UP};
 use crate::service::{LONGEST_WAIT, follow};
 use crate::{measured, now_ms};
 
-/// A channel that no longer answers is dead after this long (FAULTS 45, 46).
+/// A channel that no longer answers is dead after this long.
 const DEAD_WITHIN: Duration = Duration::from_secs(15);
 /// How many connections are held; they spread over two channels.
 const HELD: usize = 8;

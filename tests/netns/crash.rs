@@ -8,9 +8,9 @@ use crate::pair::{LOCAL, Pair};
 use crate::service::{LONGEST_WAIT, follow};
 use crate::{measured, now_ms};
 
-/// New connections work this long after a restart (FAULTS 43).
+/// New connections work this long after a restart.
 const BACK_WITHIN: Duration = Duration::from_secs(3);
-/// A channel whose other end is gone is dead after this long (FAULTS 43, 44).
+/// A channel whose other end is gone is dead after this long.
 const DEAD_WITHIN: Duration = Duration::from_secs(15);
 /// How long everything must go well to count as recovered.
 const CALM: Duration = Duration::from_secs(1);

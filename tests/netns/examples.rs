@@ -13,9 +13,9 @@ use wovenet_tests::until::{PATIENCE, until};
 use crate::measured;
 use crate::pair::UP;
 
-/// The home line is back this long after its address changed (COMPATIBILITY §7).
+/// The home line is back this long after its address changed.
 const BACK_WITHIN: Duration = Duration::from_secs(15);
-/// What each family must carry of the ten connections, in percent (COMPATIBILITY §7).
+/// What each family must carry of the ten connections, in percent.
 const LEAST_SHARE: u64 = 10;
 /// A member outside the range is refused within a round trip; the processes need some time too.
 const AT_ONCE: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use wovenet_tests::netns::Event;
 use crate::measured;
 use crate::pair::{Pair, UP, listening_at};
 
-/// What a broken family may cost (FAULTS 58).
+/// What a broken family may cost.
 const BROKEN_FAMILY_COST: Duration = Duration::from_millis(300);
 /// Starts that are timed; the fastest counts, as the machine may be busy in any of them.
 const STARTS: usize = 5;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use wovenet_tests::netns::{Event, TestPeer};
 
-/// The longest that a client may be left without an outcome: `connectTimeout` (FAULTS 44), and a second in which a busy
+/// The longest that a client may be left without an outcome: `connectTimeout`, and a second in which a busy
 /// machine gets round to run the client.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(5 + 1);
 

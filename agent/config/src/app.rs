@@ -10,9 +10,9 @@ use crate::socket::AppSocket;
 
 /// How long a client waits for a far site before it is reset.
 pub const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(5);
-/// The most clients of one remote app at a time (PROTOCOL §6).
+/// The most clients of one remote app at a time (docs/protocol.md §6).
 pub const CONNECTIONS_MAX_DEFAULT: u32 = 16_384;
-/// How long a connector waits for the app to accept (PROTOCOL §6).
+/// How long a connector waits for the app to accept (docs/protocol.md §6).
 pub const APP_DIAL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest `connectTimeout`.
 pub const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(300);
@@ -24,7 +24,7 @@ pub const PROVIDERS_MAX: usize = 16;
 pub const PORTS_MAX: usize = 64;
 /// The weight of a provider that names none.
 pub const WEIGHT_DEFAULT: u16 = 1;
-/// The most apps of one configuration, exposed and remote counted apart (DESIGN §2).
+/// The most apps of one configuration, exposed and remote counted apart.
 pub const APPS_MAX: usize = 2_048;
 
 /// An app of this site that other sites may reach.

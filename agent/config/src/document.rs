@@ -22,7 +22,7 @@ pub(crate) use redact::redact_url;
 pub use text::{DurationText, SecretValue};
 pub use tunnel::{Detector, LocalSocket, StunDetector, Tunnel};
 
-/// The largest document, in bytes (DESIGN §2).
+/// The largest document, in bytes.
 pub const DOCUMENT_MAX_BYTES: usize = 1 << 20;
 
 /// A whole configuration as written.

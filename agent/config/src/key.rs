@@ -6,7 +6,7 @@ use std::str::FromStr;
 use data_encoding::{BASE32_NOPAD, Encoding, Specification};
 use zeroize::Zeroizing;
 
-/// The prefix of a generated mesh key (PROTOCOL §1).
+/// The prefix of a generated mesh key (docs/protocol.md §1).
 pub const MESH_KEY_PREFIX: &str = "wvk1_";
 /// The prefix of a site's public key.
 pub const PUBLIC_KEY_PREFIX: &str = "wvp1_";
@@ -86,7 +86,7 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// A site id: the first 26 base32 characters of SHA-256 of the site's public key (PROTOCOL §2).
+/// A site id: the first 26 base32 characters of SHA-256 of the site's public key (docs/protocol.md §2).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SiteId([u8; SITE_ID_CHARS]);
 

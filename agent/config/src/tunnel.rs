@@ -4,11 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use url::Url;
 
-/// Live data channels that an agent keeps to each peer site (DESIGN §5).
+/// Live data channels that an agent keeps to each peer site.
 pub const CHANNELS_PER_SITE_DEFAULT: u8 = 2;
 /// The most data channels that an agent keeps to each peer site.
 pub const CHANNELS_PER_SITE_MAX: u8 = 16;
-/// The UDP port of a static peer's address that names none (DESIGN §5).
+/// The UDP port of a static peer's address that names none.
 pub const TUNNEL_PORT: u16 = 51_820;
 /// The port of a STUN server that names none (RFC 8489 §8).
 pub const STUN_PORT: u16 = 3_478;
@@ -70,7 +70,7 @@ pub enum PublicAddress {
     Stun(Vec<String>),
 }
 
-/// Who answers at an endpoint (DESIGN §5).
+/// Who answers at an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {

@@ -1,4 +1,4 @@
-//! Readiness: sockets bound, and once after the start a channel to each needed site or 15 s gone by (DESIGN §5).
+//! Readiness: sockets bound, and once after the start a channel to each needed site or 15 s gone by.
 //! It never falls again: a lost broker or tunnel must not delete working flows.
 
 use std::sync::Arc;

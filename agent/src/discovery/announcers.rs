@@ -9,7 +9,7 @@ use wovenet_config::key::SiteId;
 
 use crate::peer::site_key::AgentId;
 
-/// The most agents of a site that announce (PROTOCOL §3).
+/// The most agents of a site that announce (docs/protocol.md §3).
 pub const ANNOUNCERS_MAX: usize = 8;
 /// How long an agent counts that is not heard of: three times the longest round.
 const SILENT_MAX: Duration = Duration::from_secs(18 * 60);

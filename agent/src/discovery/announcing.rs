@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::shared::Shared;
 use crate::peer::statement::SignedStatement;
 
-/// The middle of the interval between announcements (PROTOCOL §3).
+/// The middle of the interval between announcements (docs/protocol.md §3).
 pub(super) const ROUND: Duration = Duration::from_secs(300);
 /// How far rounds differ at random, as a fraction of [`ROUND`] either way.
 const ROUND_SPREAD: f64 = 0.2;

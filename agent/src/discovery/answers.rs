@@ -7,7 +7,7 @@ use wovenet_config::key::SiteId;
 
 use crate::peer::mesh_key::KeyId;
 
-/// The longest wait before an answer (PROTOCOL §3).
+/// The longest wait before an answer (docs/protocol.md §3).
 pub(super) const ANSWER_WAIT_MAX: Duration = Duration::from_secs(2);
 /// The most answers that wait; after a broker's restart everybody announces anyway.
 const PENDING_MAX: usize = 64;

@@ -27,7 +27,7 @@ pub struct BrokerError {
     pub text: String,
 }
 
-/// Classes of broker errors, as the condition `BrokerConnected` names them (DESIGN §3).
+/// Classes of broker errors, as the condition `BrokerConnected` names them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BrokerErrorClass {
     /// Not reachable, or no MQTT 5 broker.

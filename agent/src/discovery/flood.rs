@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-/// Messages that could not be opened and are told of, in one second (PROTOCOL §3).
+/// Messages that could not be opened and are told of, in one second (docs/protocol.md §3).
 pub(super) const GARBAGE_PER_SECOND_MAX: u32 = 50;
 /// Seals that are tried in one second while garbage comes in: some 60 ms of one core.
 pub(super) const OPENS_PER_SECOND_MAX: u32 = 15_000;

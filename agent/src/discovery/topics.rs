@@ -1,4 +1,4 @@
-//! The topics of a mesh (PROTOCOL §3), one set for each mesh key that is accepted.
+//! The topics of a mesh (docs/protocol.md §3), one set for each mesh key that is accepted.
 
 use wovenet_config::key::SiteId;
 

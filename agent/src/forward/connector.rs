@@ -26,7 +26,7 @@ use crate::forward::shared::Shared;
 use crate::peer::PeerIdentity;
 use crate::tunnel::{Answer, IncomingStream, ResetCode, StreamHeader};
 
-/// How long a peer may take for the whole header (PROTOCOL §6).
+/// How long a peer may take for the whole header (docs/protocol.md §6).
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Tells this node's own addresses; asked for each stream of a range app.

@@ -14,9 +14,9 @@ use crate::forward::metrics::{Metrics, StreamResult};
 use crate::forward::proxy_protocol;
 use crate::tunnel::{Answer, ResetCode};
 
-/// The most dials at a time, over all apps (PROTOCOL §6).
+/// The most dials at a time, over all apps (docs/protocol.md §6).
 pub const DIALS_MAX: usize = 512;
-/// The most dials at a time to one app (PROTOCOL §6).
+/// The most dials at a time to one app (docs/protocol.md §6).
 pub const APP_DIALS_MAX: usize = 64;
 
 /// Dials for all apps.

@@ -25,7 +25,7 @@ pub use names::Conflict;
 use names::Names;
 use twins::Twins;
 
-/// The most sites in the table (PROTOCOL §3).
+/// The most sites in the table (docs/protocol.md §3).
 pub const SITES_MAX: usize = 1_024;
 /// The most agents of one site.
 pub const AGENTS_PER_SITE_MAX: usize = 64;

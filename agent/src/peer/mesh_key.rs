@@ -1,4 +1,4 @@
-//! The mesh key and what is derived from it (PROTOCOL §1).
+//! The mesh key and what is derived from it (docs/protocol.md §1).
 
 use std::fmt;
 use std::sync::Arc;
@@ -115,7 +115,7 @@ impl MeshKey {
         &self.client_id_prefix
     }
 
-    /// Computes the membership proof over `transcript` (PROTOCOL §4).
+    /// Computes the membership proof over `transcript` (docs/protocol.md §4).
     pub fn prove(&self, transcript: &[u8]) -> [u8; KEY_BYTES] {
         let mut proof = [0u8; KEY_BYTES];
         proof.copy_from_slice(hmac::sign(&self.proof, transcript).as_ref());

@@ -1,4 +1,4 @@
-//! The sealed envelope of everything on the message channel (PROTOCOL §3): who lacks the mesh key learns only a key id.
+//! The sealed envelope of everything on the message channel (docs/protocol.md §3): who lacks the mesh key learns only a key id.
 
 use aws_lc_rs::rand;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};

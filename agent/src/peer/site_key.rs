@@ -1,4 +1,4 @@
-//! A site's own Ed25519 key and the ids that follow from it (PROTOCOL §2).
+//! A site's own Ed25519 key and the ids that follow from it (docs/protocol.md §2).
 
 use std::fmt;
 use std::sync::Arc;

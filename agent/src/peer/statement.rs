@@ -1,4 +1,4 @@
-//! What a site's agent states about itself, signed with the site key (PROTOCOL §3).
+//! What a site's agent states about itself, signed with the site key (docs/protocol.md §3).
 
 use std::net::{IpAddr, SocketAddr};
 

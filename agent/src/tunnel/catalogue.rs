@@ -1,4 +1,4 @@
-//! What a peer is told of this site's apps: only those it may use, in pages, then changes only (PROTOCOL §4). Pure.
+//! What a peer is told of this site's apps: only those it may use, in pages, then changes only (docs/protocol.md §4). Pure.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::tunnel::frame::{CatalogueEntry, Control, FRAME_MAX_BYTES};
 
 /// Bytes of a page's entries; the rest of a frame is its own syntax.
 const PAGE_BYTES: usize = FRAME_MAX_BYTES - 128;
-/// The most apps that are kept of one peer (DESIGN §2).
+/// The most apps that are kept of one peer.
 pub(super) const APPS_MAX: usize = wovenet_config::app::APPS_MAX;
 
 /// Apps by name.

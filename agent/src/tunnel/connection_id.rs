@@ -1,4 +1,4 @@
-//! QUIC connection ids that a restarted agent recognises as its own, and nobody else can make (PROTOCOL §2).
+//! QUIC connection ids that a restarted agent recognises as its own, and nobody else can make (docs/protocol.md §2).
 
 use aws_lc_rs::{constant_time, hmac};
 use quinn_proto::{ConnectionId, ConnectionIdGenerator, InvalidCid};

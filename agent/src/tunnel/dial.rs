@@ -1,4 +1,4 @@
-//! Keeps channels to every known site: one task a site, which dials only what is lacking (DESIGN §5).
+//! Keeps channels to every known site: one task a site, which dials only what is lacking.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -20,17 +20,17 @@ use crate::tunnel::connection_id::KeyedConnectionIds;
 use crate::tunnel::tls::{self, AdmitKey, TlsError};
 use crate::tunnel::windows::Windows;
 
-/// A connection without packets for this long is lost (PROTOCOL §6).
+/// A connection without packets for this long is lost (docs/protocol.md §6).
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-/// Both sides send something at least this often (PROTOCOL §6).
+/// Both sides send something at least this often (docs/protocol.md §6).
 pub const KEEP_ALIVE: Duration = Duration::from_secs(4);
-/// Bytes that a peer may send before it is accepted (PROTOCOL §6).
+/// Bytes that a peer may send before it is accepted (docs/protocol.md §6).
 pub const WINDOW_BEFORE_ACCEPTED: u32 = 16 * 1024;
-/// Streams that an accepted peer may have open on a channel (PROTOCOL §6).
+/// Streams that an accepted peer may have open on a channel (docs/protocol.md §6).
 pub const STREAMS_PER_CHANNEL: u32 = 16_384;
-/// What is asked of the system for the send and receive buffers of a UDP socket, in bytes (PROTOCOL §6).
+/// What is asked of the system for the send and receive buffers of a UDP socket, in bytes (docs/protocol.md §6).
 pub const UDP_BUFFER_BYTES: usize = 7 * 1024 * 1024;
-/// Handshakes that wait to be looked at, over the whole endpoint (PROTOCOL §6).
+/// Handshakes that wait to be looked at, over the whole endpoint (docs/protocol.md §6).
 const INCOMING_MAX: usize = 64;
 /// Bytes kept of each handshake that waits.
 const INCOMING_BUFFER_BYTES: u64 = 16 * 1024;

@@ -1,4 +1,4 @@
-//! Frames of the control stream: `u16 length | JSON body` (PROTOCOL §4).
+//! Frames of the control stream: `u16 length | JSON body` (docs/protocol.md §4).
 
 use std::net::SocketAddr;
 
@@ -66,7 +66,7 @@ impl From<KeyId> for Binary {
     }
 }
 
-/// Tells apart the channels between two agents (PROTOCOL §4).
+/// Tells apart the channels between two agents (docs/protocol.md §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Slot {
     /// The transport.

@@ -1,4 +1,4 @@
-//! Handshakes that are under way, counted so that a flood of them is answered with tokens, then with silence (PROTOCOL §6).
+//! Handshakes that are under way, counted so that a flood of them is answered with tokens, then with silence (docs/protocol.md §6).
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-/// The most half-open handshakes of an agent (PROTOCOL §6).
+/// The most half-open handshakes of an agent (docs/protocol.md §6).
 pub const HALF_OPEN_MAX: usize = 64;
 /// The most half-open handshakes of one address block, so that one host cannot take every place.
 pub const HALF_OPEN_PER_BLOCK_MAX: usize = 32;
-/// More half-open handshakes than this in all make a dialler prove its address first (PROTOCOL §6).
+/// More half-open handshakes than this in all make a dialler prove its address first (docs/protocol.md §6).
 const RETRY_ABOVE: usize = 16;
-/// This many half-open handshakes of one address block make it prove its address first (PROTOCOL §6).
+/// This many half-open handshakes of one address block make it prove its address first (docs/protocol.md §6).
 const RETRY_BLOCK_FROM: usize = 8;
 /// The prefix length of an IPv6 block; an IPv4 block is one address.
 const BLOCK_PREFIX_IPV6: u32 = 56;

@@ -1,5 +1,5 @@
 //! The exchange that turns a TLS connection into a channel: the dialler proves membership first, and a stranger learns
-//! nothing (PROTOCOL §4).
+//! nothing (docs/protocol.md §4).
 
 use aws_lc_rs::digest;
 use wovenet_config::key::PublicKey;

@@ -17,7 +17,7 @@ use crate::tunnel::handshake::{self, Authenticated, HandshakeError};
 use crate::tunnel::shard::Shards;
 use crate::tunnel::shared::{ACCEPT_TIMEOUT, Shared};
 
-/// From a dialler's first packet to the end of its TLS handshake (PROTOCOL §6).
+/// From a dialler's first packet to the end of its TLS handshake (docs/protocol.md §6).
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time between two tries to bind a socket whose port is taken.
 const BIND_RETRY: Duration = Duration::from_secs(2);

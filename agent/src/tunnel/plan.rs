@@ -1,4 +1,4 @@
-//! What to dial to a site, and in which order (DESIGN §5). Pure.
+//! What to dial to a site, and in which order. Pure.
 
 use std::net::SocketAddr;
 

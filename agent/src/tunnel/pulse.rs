@@ -1,18 +1,18 @@
-//! When to ping, and what a late answer means (PROTOCOL §4). Pure: takes `now`.
+//! When to ping, and what a late answer means (docs/protocol.md §4). Pure: takes `now`.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::tunnel::channel::Health;
 
-/// Time between pings (PROTOCOL §4).
+/// Time between pings (docs/protocol.md §4).
 pub const PING_PERIOD: Duration = Duration::from_secs(2);
 /// A ping without answer for this long and four round trips makes the channel doubtful: others are preferred.
 pub const DOUBTFUL_AFTER: Duration = Duration::from_secs(1);
-/// A ping without answer for this long makes the channel suspect: no new streams (PROTOCOL §4).
+/// A ping without answer for this long makes the channel suspect: no new streams (docs/protocol.md §4).
 pub const SUSPECT_AFTER: Duration = Duration::from_secs(5);
 /// A ping without answer for this long makes the channel dead. The first ping that a failure swallows is sent up to
-/// [`PING_PERIOD`] after it: apps know of the failure within 15 s of it (PROTOCOL §4), with half a second to tell them.
+/// [`PING_PERIOD`] after it: apps know of the failure within 15 s of it (docs/protocol.md §4), with half a second to tell them.
 pub const DEAD_AFTER: Duration = Duration::from_millis(12_500);
 
 /// The pings of one channel that wait for their answers.

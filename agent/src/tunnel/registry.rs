@@ -13,7 +13,7 @@ use crate::tunnel::channel::{Channel, ChannelId, CloseCode, Health};
 use crate::tunnel::open::ProviderState;
 use crate::tunnel::settle::{Candidate, Fate, settle};
 
-/// The most channels to one peer site (PROTOCOL §6).
+/// The most channels to one peer site (docs/protocol.md §6).
 pub const CHANNELS_PER_PEER_MAX: usize = 512;
 
 /// Every live channel. Cheap to clone.

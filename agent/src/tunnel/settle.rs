@@ -1,4 +1,4 @@
-//! Which channels between two agents stay when a new one comes up (PROTOCOL §4). Pure.
+//! Which channels between two agents stay when a new one comes up (docs/protocol.md §4). Pure.
 
 use crate::peer::AgentId;
 use crate::tunnel::channel::{ChannelId, Direction};

@@ -18,7 +18,7 @@ use crate::tunnel::registry::Registry;
 use crate::tunnel::windows::Windows;
 use crate::tunnel::{control, endpoint};
 
-/// From the start of the control stream to the accepted channel (PROTOCOL §6).
+/// From the start of the control stream to the accepted channel (docs/protocol.md §6).
 pub const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Identity, directory, registry and what the configuration says now.

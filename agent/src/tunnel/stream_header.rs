@@ -1,4 +1,4 @@
-//! What a stream begins with, and how it is answered (PROTOCOL §5).
+//! What a stream begins with, and how it is answered (docs/protocol.md §5).
 
 use std::net::SocketAddr;
 

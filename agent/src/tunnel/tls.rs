@@ -1,4 +1,4 @@
-//! TLS of data channels: version 1.3, raw Ed25519 public keys both ways (RFC 7250), nothing resumed (PROTOCOL §4).
+//! TLS of data channels: version 1.3, raw Ed25519 public keys both ways (RFC 7250), nothing resumed (docs/protocol.md §4).
 
 use std::fmt;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use crate::tunnel::memory;
 const BANDWIDTH: u64 = 500_000_000 / 8;
 /// The longest round trip at that rate: half around the world and a queue.
 const ROUND_TRIP: Duration = Duration::from_millis(256);
-/// The most that a peer may send ahead of the readers, in bytes (PROTOCOL §6).
+/// The most that a peer may send ahead of the readers, in bytes (docs/protocol.md §6).
 pub(super) const WINDOW_MAX: u32 = 16 * 1024 * 1024;
 /// The least, in bytes, however little memory there is.
 pub(super) const WINDOW_MIN: u32 = 256 * 1024;

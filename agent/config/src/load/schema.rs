@@ -1,4 +1,4 @@
-//! The keys that a person's file may have, and how weakly each value is read (COMPATIBILITY §3).
+//! The keys that a person's file may have, and how weakly each value is read.
 
 /// One key of a section.
 pub(super) struct Field {

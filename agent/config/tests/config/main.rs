@@ -1,4 +1,4 @@
-//! The configuration as a person writes it: every rule of COMPATIBILITY §0 to §4b.
+//! The configuration as a person writes it: every rule of docs/configuration.md to §4b.
 
 mod apps;
 mod document;

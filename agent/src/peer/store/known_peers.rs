@@ -13,7 +13,7 @@ use crate::peer::statement::SignedStatement;
 
 /// The longest file of known peers, in bytes; the least recently useful statements are left out.
 pub const PEERS_FILE_MAX_BYTES: usize = 1 << 20;
-/// The most statements in the file, as in the Secret of a Kubernetes site (DESIGN §4).
+/// The most statements in the file, as in the Secret of a Kubernetes site.
 const STATEMENTS_MAX: usize = 256;
 const FORMAT: u32 = 1;
 

@@ -1,4 +1,4 @@
-//! Reads one scalar as the kind of value that its key wants, by the weak rules of COMPATIBILITY §3.
+//! Reads one scalar as the kind of value that its key wants, by the weak rules of docs/configuration.md.
 
 use serde_json::Value;
 
