@@ -1,5 +1,6 @@
 //! The supervisor: builds the agent from its configuration, applies changes to it, and ends it in order.
 
+mod changes;
 mod core;
 mod identity;
 mod metrics;
@@ -64,7 +65,7 @@ impl App {
             let stop = stop.clone();
             tasks.spawn(async move { stop.run_until_cancelled_owned(task).await });
         };
-        spawn(Box::pin(core::follow_changes(core.clone())));
+        spawn(Box::pin(changes::follow(core.clone())));
         spawn(Box::pin(persist::save_peers(core.clone())));
         spawn(Box::pin(readiness::watch(core.clone())));
         spawn(Box::pin(reload::watch(core.clone(), options.file)));

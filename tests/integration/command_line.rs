@@ -115,6 +115,16 @@ fn the_file_in_the_home_directory_is_the_default_and_identity_is_stable() {
 }
 
 #[test]
+fn identity_is_told_while_the_agent_runs() {
+    let mesh = Mesh::start().unwrap();
+    let site = mesh.run(mesh.site("site").unwrap()).unwrap();
+    site.ready().unwrap();
+    let told = site.agent.command("identity").unwrap().output().unwrap();
+    assert!(told.status.success(), "{}", text(&told.stderr));
+    assert!(text(&told.stdout).contains(&format!("publicKey: {}", site.public_key().unwrap())));
+}
+
+#[test]
 fn status_is_a_table_or_json_and_fails_clearly_when_no_agent_runs() {
     let mesh = Mesh::start().unwrap();
     let office = mesh.site("office").unwrap().listening().unwrap().exposes("echo", apps::echo());

@@ -4,6 +4,7 @@
 
 mod abuse;
 mod apps;
+mod at_rest;
 mod clients;
 mod command_line;
 mod configuration;

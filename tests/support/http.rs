@@ -12,8 +12,18 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Reply {
     /// The status code.
     pub status: u16,
+    /// The headers.
+    head: String,
     /// The body.
     pub body: String,
+}
+
+impl Reply {
+    /// Returns a header, named in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.head.lines().filter_map(|line| line.split_once(':'));
+        headers.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim())
+    }
 }
 
 /// Fetches `path` and returns the body of a 200 answer.
@@ -40,5 +50,6 @@ pub fn request(address: SocketAddr, method: &str, path: &str, headers: &[&str], 
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(|| anyhow::anyhow!("no HTTP answer"))?;
     let status = head.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).and_then(|code| code.parse().ok());
-    Ok(Reply { status: status.ok_or_else(|| anyhow::anyhow!("no HTTP status: {head}"))?, body: body.to_owned() })
+    let status = status.ok_or_else(|| anyhow::anyhow!("no HTTP status: {head}"))?;
+    Ok(Reply { status, head: head.to_owned(), body: body.to_owned() })
 }

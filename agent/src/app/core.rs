@@ -84,9 +84,9 @@ pub struct Core {
     parts: tokio::sync::Mutex<Parts>,
     ring: watch::Sender<MeshKeyRing>,
     exposed: watch::Sender<Arc<Vec<ExposedApp>>>,
-    own: watch::Receiver<OwnStatement>,
+    pub(super) own: watch::Receiver<OwnStatement>,
     network: watch::Receiver<u64>,
-    brokers: Mutex<Vec<watch::Receiver<BrokerState>>>,
+    pub(super) brokers: watch::Sender<Vec<watch::Receiver<BrokerState>>>,
     discovery_metrics: DiscoveryMetrics,
     own_metrics: Metrics,
     changes: watch::Sender<u64>,
@@ -171,7 +171,7 @@ impl Core {
             exposed,
             own: own_seen,
             network,
-            brokers: Mutex::default(),
+            brokers: watch::Sender::default(),
             changes: watch::Sender::new(0),
             ready: AtomicBool::new(false),
             draining: AtomicBool::new(false),
@@ -216,7 +216,7 @@ impl Core {
     }
 
     pub(super) fn brokers(&self) -> Vec<BrokerState> {
-        self.brokers.lock().iter().map(|broker| broker.borrow().clone()).collect()
+        self.brokers.borrow().iter().map(|broker| broker.borrow().clone()).collect()
     }
 
     pub(super) fn endpoints(&self) -> Vec<String> {
@@ -334,8 +334,8 @@ impl Core {
             metrics: self.discovery_metrics.clone(),
         });
         parts.discovery = settings.map(Discovery::start);
-        *self.brokers.lock() =
-            parts.discovery.as_ref().map(|discovery| discovery.brokers().to_vec()).unwrap_or_default();
+        self.brokers
+            .send_replace(parts.discovery.as_ref().map(|discovery| discovery.brokers().to_vec()).unwrap_or_default());
         self.changed();
     }
 
@@ -409,42 +409,6 @@ impl Agent for Arc<Core> {
     fn ready(&self) -> bool {
         self.is_ready()
     }
-}
-
-/// Passes on changes of every part as changes of the agent.
-pub(super) async fn follow_changes(core: Arc<Core>) {
-    let (mut channels, mut listeners) = (core.tunnels.subscribe(), core.forward.changes());
-    let (mut sockets, mut peers, mut own) = (core.tunnels.sockets(), core.peers.subscribe(), core.own.clone());
-    loop {
-        let brokers = core.brokers.lock().clone();
-        let mut restarted = core.watch_changes();
-        tokio::select! {
-            Ok(()) = channels.changed() => channels.mark_unchanged(),
-            Ok(()) = listeners.changed() => listeners.mark_unchanged(),
-            Ok(()) = sockets.changed() => sockets.mark_unchanged(),
-            Ok(()) = peers.changed() => peers.mark_unchanged(),
-            Ok(()) = own.changed() => own.mark_unchanged(),
-            () = any_changed(brokers) => {}
-            // The set of brokers may be another one.
-            _ = restarted.changed() => continue,
-        }
-        core.changed();
-    }
-}
-
-async fn any_changed(brokers: Vec<watch::Receiver<BrokerState>>) {
-    let changed = brokers.into_iter().map(|mut broker| {
-        Box::pin(async move {
-            if broker.changed().await.is_err() {
-                std::future::pending::<()>().await
-            }
-        })
-    });
-    let changed: Vec<_> = changed.collect();
-    if changed.is_empty() {
-        return std::future::pending().await;
-    }
-    futures_util::future::select_all(changed).await;
 }
 
 /// Signs what this agent states whenever its addresses change.

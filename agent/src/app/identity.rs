@@ -45,6 +45,21 @@ impl Identity {
             Self { site: key.site_id(), agent: key.agent_id(&host), key, name: config.site_name.clone(), host };
         Ok((identity, store))
     }
+
+    /// Returns the site's key, also while its agent runs. Makes one when there is none yet.
+    ///
+    /// # Errors
+    /// As [`Identity::open`].
+    pub fn site_key(config: &AgentConfig, location: &Location) -> Result<SiteKey, StoreError> {
+        let existing = match &config.site_key_file {
+            Some(path) => Some(read_site_key(path)?),
+            None => Store::existing_site_key(location)?,
+        };
+        match existing {
+            Some(key) => Ok(key),
+            None => Ok(Store::open(location)?.site_key().clone()),
+        }
+    }
 }
 
 /// Returns where the agent keeps its state.

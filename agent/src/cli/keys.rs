@@ -37,13 +37,13 @@ pub fn from_passphrase(mut input: impl Read, topic: Option<&str>, out: &mut impl
     Ok(())
 }
 
-/// Prints who the site of a configuration is; its key is made when there is none yet.
+/// Prints who the site of a configuration is, also while its agent runs; its key is made when there is none yet.
 ///
 /// # Errors
 /// When the configuration or the state directory cannot be used.
 pub fn identity(file: &Path, out: &mut impl std::io::Write) -> anyhow::Result<()> {
     let config = load_file(file)?.config;
-    let (identity, _store) = Identity::open(&config, &state_location(&config, false))?;
-    writeln!(out, "siteName:  {}\nsiteId:    {}\npublicKey: {}", identity.name, identity.site, identity.key.public())?;
+    let key = Identity::site_key(&config, &state_location(&config, false))?;
+    writeln!(out, "siteName:  {}\nsiteId:    {}\npublicKey: {}", config.site_name, key.site_id(), key.public())?;
     Ok(())
 }

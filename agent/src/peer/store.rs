@@ -111,6 +111,17 @@ impl Store {
         Ok(Self { place: Place::open(location)?, site_key, degraded: AtomicBool::new(false) })
     }
 
+    /// Returns the site key of a state directory that another process may have open; `None` when there is none yet.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is unreadable or damaged.
+    pub fn existing_site_key(location: &Location) -> Result<Option<SiteKey>, StoreError> {
+        match location {
+            Location::Directory(path) => key_file::read(&path.join(SITE_KEY_FILE)),
+            Location::Ephemeral => Ok(None),
+        }
+    }
+
     /// Returns the site key.
     pub fn site_key(&self) -> &SiteKey {
         &self.site_key

@@ -35,7 +35,7 @@ pub(super) fn read_or_create(path: &Path) -> Result<SiteKey, StoreError> {
     Ok(key)
 }
 
-fn read(path: &Path) -> Result<Option<SiteKey>, StoreError> {
+pub(super) fn read(path: &Path) -> Result<Option<SiteKey>, StoreError> {
     let bytes = state_file::read(path, KEY_FILE_MAX_BYTES).map_err(|source| failed(path, source))?;
     let Some(pem) = bytes.map(Zeroizing::new) else { return Ok(None) };
     if path.metadata().is_ok_and(|metadata| metadata.permissions().mode() & OTHERS != 0) {
