@@ -65,7 +65,7 @@ use crate::tunnel::windows::Windows;
 pub use channel::{Channel, Direction, Health};
 pub use frame::CatalogueEntry;
 pub use listen::{SocketState, SocketStates};
-pub use open::{IncomingStream, OpenError, OpenedStream, ProviderState, ServeStream, StreamOpener};
+pub use open::{IncomingStream, OpenError, OpenedStream, ProviderState, ReadyChannel, ServeStream, StreamOpener};
 pub use stream::{RecvHalf, ResetCode, SendHalf, StreamError};
 pub use stream_header::{Answer, StreamHeader};
 
@@ -267,6 +267,14 @@ impl TunnelHandle {
 impl StreamOpener for TunnelHandle {
     fn state(&self, site: &SiteName, app: &AppName) -> ProviderState {
         self.shared.registry.state(site, app)
+    }
+
+    fn ready(&self, site: &SiteName) -> Option<ReadyChannel> {
+        let channel = self.shared.registry.choose(site)?;
+        Some(ReadyChannel {
+            runtime: channel.runtime().clone(),
+            opening: Box::pin(async move { channel.open().await }),
+        })
     }
 
     fn open(&self, site: SiteName) -> BoxFuture<'static, Result<OpenedStream, OpenError>> {

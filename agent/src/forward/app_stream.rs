@@ -56,24 +56,14 @@ enum Waiting {
 }
 
 impl AppStream {
-    /// Takes over a connected TCP socket: no delay, keep-alive, and a reset on every end but a clean one, even when
-    /// the process is killed.
-    pub(super) fn from_tcp(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        let socket = SockRef::from(&stream);
-        let keep_alive = TcpKeepalive::new()
-            .with_time(KEEP_ALIVE_IDLE)
-            .with_interval(KEEP_ALIVE_INTERVAL)
-            .with_retries(KEEP_ALIVE_PROBES);
-        socket.set_tcp_keepalive(&keep_alive)?;
-        socket.set_linger(Some(Duration::ZERO))?;
-        Ok(Self::Tcp(stream))
-    }
-
     /// Dials an app. The caller bounds the wait.
     pub(super) async fn dial(target: &AppSocket) -> io::Result<Self> {
         match target {
-            AppSocket::Tcp(address) => Self::from_tcp(TcpStream::connect(address).await?),
+            AppSocket::Tcp(address) => {
+                let stream = TcpStream::connect(address).await?;
+                set_options(&SockRef::from(&stream))?;
+                Ok(Self::Tcp(stream))
+            }
             AppSocket::Unix(path) => dial_unix(path).await.map(Self::Unix),
         }
     }
@@ -214,6 +204,18 @@ impl DetachedStream {
     }
 }
 
+/// Sets what every TCP connection has: no delay, keep-alive, and a reset on every end but a clean one, even when the
+/// process is killed. Connections that a listener accepts inherit its options (tcp(7)).
+pub(super) fn set_options(socket: &SockRef<'_>) -> io::Result<()> {
+    let keep_alive = TcpKeepalive::new()
+        .with_time(KEEP_ALIVE_IDLE)
+        .with_interval(KEEP_ALIVE_INTERVAL)
+        .with_retries(KEEP_ALIVE_PROBES);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keep_alive)?;
+    socket.set_linger(Some(Duration::ZERO))
+}
+
 async fn unix_broken(stream: &UnixStream, read_ended: &AtomicBool) {
     loop {
         tokio::select! {
@@ -244,16 +246,20 @@ async fn dial_unix(path: &Path) -> io::Result<UnixStream> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::forward::local_socket::LocalSocket;
 
     #[tokio::test]
     async fn a_tcp_connection_is_probed_when_silent_and_reset_unless_it_ends_cleanly() {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let target = AppSocket::Tcp(listener.local_addr().unwrap());
-        let stream = AppStream::dial(&target).await.unwrap();
-        let socket = stream.socket();
-        assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
-        assert_eq!(socket.linger().unwrap(), Some(Duration::ZERO));
-        let probing = socket.tcp_keepalive_interval().unwrap() * socket.tcp_keepalive_retries().unwrap();
-        assert!(socket.tcp_keepalive_time().unwrap() + probing <= Duration::from_secs(120));
+        let any = AppSocket::Tcp("127.0.0.1:0".parse().unwrap());
+        let listener = LocalSocket::bind(&any).unwrap();
+        let dialled = AppStream::dial(&listener.bound(&any)).await.unwrap();
+        let accepted = listener.accept().await.unwrap().attach().unwrap();
+        for stream in [dialled, accepted] {
+            let socket = stream.socket();
+            assert!(socket.keepalive().unwrap() && socket.tcp_nodelay().unwrap());
+            assert_eq!(socket.linger().unwrap(), Some(Duration::ZERO));
+            let probing = socket.tcp_keepalive_interval().unwrap() * socket.tcp_keepalive_retries().unwrap();
+            assert!(socket.tcp_keepalive_time().unwrap() + probing <= Duration::from_secs(120));
+        }
     }
 }

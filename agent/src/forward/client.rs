@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout_at};
 use wovenet_config::app::{Provider, RemoteApp};
 
@@ -13,13 +14,24 @@ use crate::forward::live::LiveStream;
 use crate::forward::metrics::StreamResult;
 use crate::forward::provider;
 use crate::forward::shared::Shared;
-use crate::tunnel::{Answer, OpenError, OpenedStream, ProviderState, RecvHalf, SendHalf, StreamHeader};
+use crate::tunnel::{Answer, OpenError, OpenedStream, ProviderState, ReadyChannel, RecvHalf, SendHalf, StreamHeader};
 
 /// How often a client that waits looks for a better provider.
 const RECHOOSE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// A client that was accepted.
 pub(super) struct Client {
+    shared: Arc<Shared>,
+    app: Arc<RemoteApp>,
+    stream: LiveStream,
+    /// The provider that is best at first, with a channel to it.
+    ready: Option<(usize, ReadyChannel)>,
+    since: Instant,
+    deadline: Instant,
+}
+
+/// A client on its way to a provider.
+struct Seeking {
     shared: Arc<Shared>,
     app: Arc<RemoteApp>,
     socket: AppStream,
@@ -35,32 +47,48 @@ struct Opened {
 }
 
 impl Client {
-    pub(super) fn new(shared: Arc<Shared>, app: Arc<RemoteApp>, socket: AppStream, stream: LiveStream) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, app: Arc<RemoteApp>, stream: LiveStream) -> Self {
         let since = Instant::now();
         let deadline = since + app.connect_timeout;
-        Self { shared, app, socket, stream, since, deadline }
+        let candidates = candidates(&shared, &app.providers);
+        let best = provider::choose(&candidates, rand::random());
+        let ready = best.and_then(|index| Some((index, shared.opener.ready(&app.providers[index].site)?)));
+        Self { shared, app, stream, ready, since, deadline }
+    }
+
+    /// Returns where the client is served best: where its stream will be.
+    pub(super) fn runtime(&self) -> Option<&Handle> {
+        self.ready.as_ref().map(|(_, channel)| &channel.runtime)
     }
 
     /// Serves the client up to the copy, which is a task of the stream's own runtime. A client that cannot be served
     /// is reset by dropping its socket.
-    pub(super) async fn run(self) {
+    pub(super) async fn run(self, socket: DetachedStream) {
+        let Self { shared, app, stream, ready, since, deadline } = self;
+        let socket = match socket.attach() {
+            Ok(socket) => socket,
+            Err(error) => return end(&app, &stream, since, StreamResult::Reset, Some(&error)),
+        };
+        let seeking = Seeking { shared, app, socket, stream, since, deadline };
         let opened = tokio::select! {
             biased;
-            () = self.stream.revoked.cancelled() => Err(StreamResult::Reset),
-            opened = self.open() => opened,
+            () = seeking.stream.revoked.cancelled() => Err(StreamResult::Reset),
+            opened = seeking.open(ready) => opened,
         };
         match opened {
-            Ok(opened) => self.hand_over(opened),
-            Err(result) => end(&self.app, &self.stream, self.since, result, Some(&result.label())),
+            Ok(opened) => seeking.hand_over(opened),
+            Err(result) => end(&seeking.app, &seeking.stream, since, result, Some(&result.label())),
         }
     }
+}
 
+impl Seeking {
     /// Opens a stream to the first provider that takes it.
-    async fn open(&self) -> Result<Opened, StreamResult> {
+    async fn open(&self, mut ready: Option<(usize, ReadyChannel)>) -> Result<Opened, StreamResult> {
         let mut untried: Vec<&Provider> = self.app.providers.iter().collect();
         let mut last = StreamResult::NoPath;
         while !untried.is_empty() {
-            let (index, mut stream) = self.reach(&untried).await?;
+            let (index, mut stream) = self.reach(&untried, ready.take()).await?;
             self.write_header(&mut stream.send, untried[index]).await?;
             if self.app.providers.len() == 1 {
                 // The answer is awaited by the copy: what the client has sent need not wait for it.
@@ -76,9 +104,18 @@ impl Client {
         Err(last)
     }
 
-    /// Opens a stream to the best of `providers`, choosing again while none is there.
-    async fn reach(&self, providers: &[&Provider]) -> Result<(usize, OpenedStream), StreamResult> {
+    /// Opens a stream on the channel that is ready, or to the best of `providers`, choosing again while none is there.
+    async fn reach(
+        &self,
+        providers: &[&Provider],
+        ready: Option<(usize, ReadyChannel)>,
+    ) -> Result<(usize, OpenedStream), StreamResult> {
         let reached = timeout_at(self.deadline, async {
+            if let Some((index, channel)) = ready
+                && let Some(stream) = channel.opening.await
+            {
+                return Ok((index, stream));
+            }
             loop {
                 if let Some(reached) = self.try_reach(providers).await? {
                     return Ok(reached);
@@ -94,7 +131,7 @@ impl Client {
 
     /// Waits for the provider that is best now, until another one is better.
     async fn try_reach(&self, providers: &[&Provider]) -> Result<Option<(usize, OpenedStream)>, StreamResult> {
-        let Some(index) = provider::choose(&self.candidates(providers), rand::random()) else {
+        let Some(index) = provider::choose(&candidates(&self.shared, providers.iter().copied()), rand::random()) else {
             return Err(StreamResult::NoPath);
         };
         let mut opening = self.shared.opener.open(providers[index].site.clone());
@@ -110,18 +147,13 @@ impl Client {
                     }
                 },
                 () = sleep(RECHOOSE_INTERVAL) => {
-                    let candidates = self.candidates(providers);
+                    let candidates = candidates(&self.shared, providers.iter().copied());
                     if candidates.iter().any(|(_, state)| *state < candidates[index].1) {
                         return Ok(None);
                     }
                 }
             }
         }
-    }
-
-    fn candidates<'a>(&self, providers: &[&'a Provider]) -> Vec<(&'a Provider, ProviderState)> {
-        let state = |provider: &Provider| self.shared.opener.state(&provider.site, &provider.app);
-        providers.iter().map(|provider| (*provider, state(provider))).collect()
     }
 
     async fn write_header(&self, send: &mut SendHalf, provider: &Provider) -> Result<(), StreamResult> {
@@ -158,45 +190,59 @@ impl Client {
     fn hand_over(self, opened: Opened) {
         let Self { shared, app, socket, stream, since, .. } = self;
         let OpenedStream { send, recv, runtime, .. } = opened.stream;
+        let relay = Relay { app, stream, since, answer: opened.answer };
+        if Handle::current().id() == runtime.id() {
+            return shared.spawn(&runtime, relay.run(socket, send, recv));
+        }
         match socket.detach() {
-            Ok(socket) => {
-                let relay = Relay { app, socket, stream, since, answer: opened.answer };
-                shared.spawn(&runtime, relay.run(send, recv));
-            }
-            Err(error) => end(&app, &stream, since, StreamResult::Reset, Some(&error)),
+            Ok(socket) => shared.spawn(&runtime, relay.attach_and_run(socket, send, recv)),
+            Err(error) => relay.end(StreamResult::Reset, Some(&error)),
         }
     }
 }
 
-/// A client with its stream, on the way to the stream's runtime.
+fn candidates<'a>(
+    shared: &Shared,
+    providers: impl IntoIterator<Item = &'a Provider>,
+) -> Vec<(&'a Provider, ProviderState)> {
+    let state = |provider: &Provider| shared.opener.state(&provider.site, &provider.app);
+    providers.into_iter().map(|provider| (provider, state(provider))).collect()
+}
+
+/// A client with its stream, on the stream's runtime or on the way there.
 struct Relay {
     app: Arc<RemoteApp>,
-    socket: DetachedStream,
     stream: LiveStream,
     since: Instant,
     answer: Option<AwaitedAnswer>,
 }
 
 impl Relay {
-    async fn run(self, send: SendHalf, recv: RecvHalf) {
-        let Self { app, socket, stream, since, answer } = self;
-        let socket = match socket.attach() {
-            Ok(socket) => socket,
-            Err(error) => return end(&app, &stream, since, StreamResult::Reset, Some(&error)),
-        };
+    async fn attach_and_run(self, socket: DetachedStream, send: SendHalf, recv: RecvHalf) {
+        match socket.attach() {
+            Ok(socket) => self.run(socket, send, recv).await,
+            Err(error) => self.end(StreamResult::Reset, Some(&error)),
+        }
+    }
+
+    async fn run(mut self, socket: AppStream, send: SendHalf, recv: RecvHalf) {
         let copy = Copy {
             socket,
             send,
             recv,
-            revoked: stream.revoked.clone(),
-            idle_timeout: app.idle_timeout,
-            answer,
-            metrics: Arc::clone(stream.metrics()),
+            revoked: self.stream.revoked.clone(),
+            idle_timeout: self.app.idle_timeout,
+            answer: self.answer.take(),
+            metrics: Arc::clone(self.stream.metrics()),
         };
         match copy.run().await {
-            Ok(()) => end(&app, &stream, since, StreamResult::Ok, None),
-            Err(abort) => end(&app, &stream, since, abort.result(), Some(&abort)),
+            Ok(()) => self.end(StreamResult::Ok, None),
+            Err(abort) => self.end(abort.result(), Some(&abort)),
         }
+    }
+
+    fn end(self, result: StreamResult, error: Option<&dyn Display>) {
+        end(&self.app, &self.stream, self.since, result, error);
     }
 }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use wovenet_config::app::RemoteApp;
 use wovenet_config::socket::AppSocket;
 
-use crate::forward::app_stream::AppStream;
+use crate::forward::app_stream::DetachedStream;
 use crate::forward::client::Client;
 use crate::forward::live::LiveApp;
 use crate::forward::local_socket::LocalSocket;
@@ -159,14 +159,15 @@ impl Listener {
         }
     }
 
-    fn admit(&self, socket: AppStream) {
+    fn admit(&self, socket: DetachedStream) {
         let stream = self.live.begin();
         let app = self.app.load_full();
         if stream.ordinal > app.max_connections as usize {
             return stream.metrics().count(StreamResult::Busy);
         }
-        let client = Client::new(Arc::clone(&self.shared), app, socket, stream);
-        self.shared.spawn(&self.runtime, client.run());
+        let client = Client::new(Arc::clone(&self.shared), app, stream);
+        let runtime = client.runtime().unwrap_or(&self.runtime).clone();
+        self.shared.spawn(&runtime, client.run(socket));
     }
 
     /// Waits when the system lacks something; returns the next pause. Errors of one client need none.

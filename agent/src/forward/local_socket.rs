@@ -3,11 +3,11 @@
 use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::TcpListener;
 use wovenet_config::socket::AppSocket;
 
-use crate::forward::app_stream::AppStream;
+use crate::forward::app_stream::{DetachedStream, set_options};
 use crate::forward::unix_socket::{UnixSocket, UnixSocketError};
 
 /// Clients that the system holds before they are accepted.
@@ -48,10 +48,11 @@ impl LocalSocket {
         }
     }
 
-    pub(super) async fn accept(&self) -> io::Result<AppStream> {
+    /// Accepts a client. It belongs to no runtime yet, as only its stream tells which one is best.
+    pub(super) async fn accept(&self) -> io::Result<DetachedStream> {
         match self {
-            Self::Tcp(listener) => AppStream::from_tcp(listener.accept().await?.0),
-            Self::Unix(socket) => Ok(AppStream::Unix(socket.listener.accept().await?.0)),
+            Self::Tcp(listener) => Ok(DetachedStream::Tcp(listener.accept().await?.0.into_std()?)),
+            Self::Unix(socket) => Ok(DetachedStream::Unix(socket.listener.accept().await?.0.into_std()?)),
         }
     }
 }
@@ -74,6 +75,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         socket.set_only_v6(false)?;
     }
     socket.set_nonblocking(true)?;
+    set_options(&SockRef::from(&socket))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())

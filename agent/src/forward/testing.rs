@@ -19,7 +19,7 @@ use wovenet_config::socket::AppSocket;
 use crate::forward::{DRAIN_DEFAULT, Forward, ForwardSettings};
 use crate::peer::{PeerIdentity, SiteKey};
 use crate::tunnel::testing::Pair;
-use crate::tunnel::{IncomingStream, OpenError, OpenedStream, ProviderState, StreamOpener};
+use crate::tunnel::{IncomingStream, OpenError, OpenedStream, ProviderState, ReadyChannel, StreamOpener};
 
 /// How long a test waits for anything; generous, as the machine may be busy.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -100,6 +100,15 @@ struct Opener(Arc<PairOpener>);
 impl StreamOpener for Opener {
     fn state(&self, site: &SiteName, _app: &AppName) -> ProviderState {
         self.0.states.lock().get(site).copied().unwrap_or(ProviderState::Available)
+    }
+
+    fn ready(&self, site: &SiteName) -> Option<ReadyChannel> {
+        if self.0.states.lock().get(site) == Some(&ProviderState::NoPath) {
+            return None;
+        }
+        let runtime = self.0.runtime.lock().clone().unwrap_or_else(Handle::current);
+        let opening = self.open(site.clone());
+        Some(ReadyChannel { runtime, opening: async { opening.await.ok() }.boxed() })
     }
 
     fn open(&self, site: SiteName) -> BoxFuture<'static, Result<OpenedStream, OpenError>> {
@@ -243,6 +252,10 @@ pub(crate) struct NoOpener;
 impl StreamOpener for NoOpener {
     fn state(&self, _site: &SiteName, _app: &AppName) -> ProviderState {
         ProviderState::NoPath
+    }
+
+    fn ready(&self, _site: &SiteName) -> Option<ReadyChannel> {
+        None
     }
 
     fn open(&self, _site: SiteName) -> BoxFuture<'static, Result<OpenedStream, OpenError>> {

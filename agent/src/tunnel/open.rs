@@ -61,10 +61,21 @@ pub enum OpenError {
     ShuttingDown,
 }
 
+/// The channel that a new stream to a site gets, if it is opened now.
+pub struct ReadyChannel {
+    /// The runtime that drives it; a stream is opened and used most cheaply there.
+    pub runtime: Handle,
+    /// Opens the stream; `None` when the channel has gone meanwhile.
+    pub opening: BoxFuture<'static, Option<OpenedStream>>,
+}
+
 /// Opens streams towards sites.
 pub trait StreamOpener: Send + Sync + 'static {
     /// Tells what is known of `app` at `site`, without waiting.
     fn state(&self, site: &SiteName, app: &AppName) -> ProviderState;
+
+    /// Chooses the best channel to `site`, without waiting.
+    fn ready(&self, site: &SiteName) -> Option<ReadyChannel>;
 
     /// Opens a stream on the best channel to `site`, waiting for one while none is up. The caller bounds the wait;
     /// dropping the future gives up.

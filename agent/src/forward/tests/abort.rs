@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use wovenet_config::socket::AppSocket;
 
 use super::{ask, connect, echo, expect_reset, reset_now};
 use crate::forward::app_stream::AppStream;
@@ -159,7 +160,7 @@ async fn the_task_of_a_connection_is_small() {
     let pair = Pair::connect().await;
     let ((send, recv), _far) = pair.open(b"x").await;
     let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
-    let socket = AppStream::from_tcp(connect(app(echo).await).await).unwrap();
+    let socket = AppStream::dial(&AppSocket::Tcp(app(echo).await)).await.unwrap();
     let copy = Copy {
         socket,
         send,
