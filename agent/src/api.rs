@@ -31,8 +31,8 @@ pub(crate) mod testing;
 mod tests;
 
 pub use agent::{Agent, Applied, ApplyError, Origin};
-pub use door::OPERATOR_ALPN;
 pub use error::ApiError;
 pub use health::HealthServer;
 pub use openapi::openapi_json;
 pub use server::ApiServer;
+pub use wovenet_identity::OPERATOR_ALPN;

@@ -6,7 +6,6 @@ pub mod mesh_key;
 pub mod own_statement;
 pub mod peers;
 pub mod seal;
-pub mod site_key;
 pub mod statement;
 pub mod store;
 pub mod usable;
@@ -21,9 +20,9 @@ pub use directory::{Directory, KnownAgent, KnownSite, Learning, Now, Refusal, So
 pub use mesh_key::{KeyId, MeshKey, MeshKeyError, MeshKeyRing};
 pub use own_statement::OwnStatement;
 pub use peers::Peers;
-pub use site_key::{AgentId, SiteKey, SiteKeyError};
 pub use statement::{EndpointAddress, Learned, SignedStatement, Statement, StatementError, Transport};
 pub use store::{Location, SavedPeers, Store, StoreError};
+pub use wovenet_identity::{AgentId, SiteKey, SiteKeyError, site_key};
 
 /// An authenticated agent of another site.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

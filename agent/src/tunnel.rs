@@ -30,7 +30,6 @@ mod shared;
 pub mod status;
 pub mod stream;
 pub mod stream_header;
-pub mod tls;
 mod windows;
 
 #[cfg(test)]

@@ -16,9 +16,9 @@ use support::raw::{RawPeer, closed, read, write};
 use support::{Agent, Options, PATIENCE, ring, static_peer};
 use tokio::time::timeout;
 use wovenet_agent::peer::{SiteKey, site_key};
-use wovenet_agent::tunnel::tls;
 use wovenet_config::key::PublicKey;
 use wovenet_config::peer::{HostPort, Trust};
+use wovenet_identity::tls;
 
 /// The exchange that makes a channel may take this long in all (docs/protocol.md §6).
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -35,13 +35,40 @@ pub const ALLOWED_SITES_MAX: usize = 256;
     derive = "PartialEq",
     selectable = ".spec.siteRef.name",
     doc = "ExposedApp lets other sites reach an app: a Service of the same namespace, or what the Site permits beyond that.",
-    printcolumn(name = "App", type_ = "string", json_path = ".status.appName", description = "The name by which other sites know the app."),
+    printcolumn(
+        name = "App",
+        type_ = "string",
+        json_path = ".status.appName",
+        description = "The name by which other sites know the app."
+    ),
     printcolumn(name = "Target", type_ = "string", json_path = ".status.target", description = "What is reached."),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether other sites can reach the app."),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why they cannot."),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether other sites can reach the app."
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why they cannot."
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Site", type_ = "string", json_path = ".status.site", priority = 1, description = "The Site that the app is attached to."),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1, description = "What to do about it.")
+    printcolumn(
+        name = "Site",
+        type_ = "string",
+        json_path = ".status.site",
+        priority = 1,
+        description = "The Site that the app is attached to."
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1,
+        description = "What to do about it."
+    )
 )]
 #[x_kube(
     validation = Rule::new("[has(self.service), has(self.address), has(self.unixSocket), has(self.range)].filter(x, x).size() == 1")

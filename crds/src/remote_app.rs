@@ -93,12 +93,8 @@ pub struct RemoteAppSpec {
 
 impl RemoteApp {
     /// What must be true for Ready.
-    pub const READY_NEEDS: &'static [ConditionType] = &[
-        ConditionType::Accepted,
-        ConditionType::ResolvedRefs,
-        ConditionType::Programmed,
-        ConditionType::Reachable,
-    ];
+    pub const READY_NEEDS: &'static [ConditionType] =
+        &[ConditionType::Accepted, ConditionType::ResolvedRefs, ConditionType::Programmed, ConditionType::Reachable];
 
     /// Returns the Service that is wanted; `None` when clients use the unix socket only.
     pub fn service(&self) -> Option<Service> {

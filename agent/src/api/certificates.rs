@@ -12,7 +12,7 @@ use tracing::{info, warn};
 use wovenet_config::api::ApiTls;
 
 use super::error::ApiError;
-use crate::tunnel::tls;
+use wovenet_identity::tls;
 
 /// The application protocol of people's clients (RFC 7301).
 const HTTP_ALPN: &[u8] = b"http/1.1";

@@ -17,10 +17,8 @@ use wovenet_config::key::PublicKey;
 use super::certificates::Certificates;
 use super::error::ApiError;
 use crate::peer::site_key::SiteKey;
-use crate::tunnel::tls;
+use wovenet_identity::{OPERATOR_ALPN, tls};
 
-/// The application protocol of the operator's connection (RFC 7301).
-pub const OPERATOR_ALPN: &[u8] = b"wovenet-operator/1";
 /// First byte of a TLS connection: a handshake record (RFC 8446 §5.1).
 const TLS_HANDSHAKE: u8 = 0x16;
 /// Certificate type of raw public keys in a ClientHello (RFC 7250 §7).

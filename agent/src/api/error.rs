@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use rustls::pki_types::pem;
 
-use crate::tunnel::tls::TlsError;
+use wovenet_identity::tls::TlsError;
 
 /// Why a server of the API did not start. Tunnels do not need it: report, go on, and try again later.
 #[derive(Debug, thiserror::Error)]

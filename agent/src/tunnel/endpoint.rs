@@ -17,8 +17,8 @@ use wovenet_config::tunnel::CongestionControl;
 use crate::peer::{SiteKey, SiteKeyError};
 use crate::tunnel::congestion::ModelConfig;
 use crate::tunnel::connection_id::KeyedConnectionIds;
-use crate::tunnel::tls::{self, AdmitKey, TlsError};
 use crate::tunnel::windows::Windows;
+use wovenet_identity::tls::{self, AdmitKey, TlsError};
 
 /// A connection without packets for this long is lost (docs/protocol.md §6).
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(15);

@@ -10,7 +10,8 @@ use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 
 use crate::peer::SiteKey;
 use crate::tunnel::channel::StreamGuard;
-use crate::tunnel::{RecvHalf, SendHalf, tls};
+use crate::tunnel::{RecvHalf, SendHalf};
+use wovenet_identity::tls;
 
 /// A live QUIC connection between two endpoints on loopback; both endpoints live as long as the pair.
 pub(crate) struct Pair {

@@ -11,8 +11,8 @@ use quinn::crypto::rustls::QuicClientConfig;
 use serde_json::{Value, json};
 use wovenet_agent::peer::statement::{PROTOCOL_VERSION, TTL_SECONDS};
 use wovenet_agent::peer::{MeshKey, MeshKeyRing, SignedStatement, SiteKey, Statement, site_key};
-use wovenet_agent::tunnel::tls;
 use wovenet_config::key::PublicKey;
+use wovenet_identity::tls;
 
 use super::{Agent, PATIENCE};
 

@@ -17,7 +17,7 @@ use crate::api::limits::Limits;
 use crate::api::testing::{Answer, DOCUMENT, FakeAgent, ask, ask_on, closed, start_within};
 use crate::api::{ApiError, ApiServer, OPERATOR_ALPN};
 use crate::peer::site_key::{self, SiteKey};
-use crate::tunnel::tls;
+use wovenet_identity::tls;
 
 struct Scene {
     site: SiteKey,

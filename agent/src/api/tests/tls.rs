@@ -13,7 +13,7 @@ use wovenet_config::api::{Api, ApiTls};
 
 use crate::api::ApiServer;
 use crate::api::testing::{DOCUMENT, FakeAgent, ask_on, get, open, start};
-use crate::tunnel::tls;
+use wovenet_identity::tls;
 
 /// Writes a new certificate, whose file lengths or times differ from the one before.
 fn write_certificate(directory: &Path, names: &[&str]) -> CertificateDer<'static> {

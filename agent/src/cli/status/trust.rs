@@ -11,7 +11,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
 use super::endpoint::Trust;
-use crate::tunnel::tls;
+use wovenet_identity::tls;
 
 /// Builds the TLS settings; `None` is plain HTTP.
 pub(super) fn client_config(trust: &Trust) -> anyhow::Result<Option<ClientConfig>> {

@@ -3,14 +3,10 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use rustls_pki_types::PrivatePkcs8KeyDer;
-use rustls_pki_types::pem::PemObject;
 use zeroize::Zeroizing;
 
 use super::{StoreError, state_file};
-use crate::peer::site_key::{SiteKey, SiteKeyError};
+use crate::peer::site_key::SiteKey;
 
 /// The longest key file, in bytes; one is some 120 bytes long.
 const KEY_FILE_MAX_BYTES: u64 = 4_096;
@@ -30,7 +26,7 @@ pub(super) fn read_or_create(path: &Path) -> Result<SiteKey, StoreError> {
         return Ok(key);
     }
     let key = SiteKey::generate()?;
-    state_file::write(path, to_pem(&key).as_bytes()).map_err(|source| failed(path, source))?;
+    state_file::write(path, key.to_pem().as_bytes()).map_err(|source| failed(path, source))?;
     tracing::info!(path = %path.display(), site = %key.site_id(), "made a new site key");
     Ok(key)
 }
@@ -42,13 +38,7 @@ pub(super) fn read(path: &Path) -> Result<Option<SiteKey>, StoreError> {
         tracing::warn!(path = %path.display(), "the site key can be read by others, expected mode 0600");
     }
     let malformed = |source| StoreError::MalformedKey { path: path.to_owned(), source };
-    let der = PrivatePkcs8KeyDer::from_pem_slice(&pem).map_err(|_| malformed(SiteKeyError::Malformed))?;
-    SiteKey::from_pkcs8(der.secret_pkcs8_der()).map(Some).map_err(malformed)
-}
-
-fn to_pem(key: &SiteKey) -> Zeroizing<String> {
-    let body = Zeroizing::new(STANDARD.encode(&*key.to_pkcs8()));
-    Zeroizing::new(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", *body))
+    SiteKey::from_pem(&pem).map(Some).map_err(malformed)
 }
 
 fn failed(path: &Path, source: std::io::Error) -> StoreError {

@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use aws_lc_rs::{digest, hkdf, hmac};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use serde::{Deserialize, Serialize};
 use wovenet_config::key::{KEY_BYTES, PublicKey, SiteId, base32};
@@ -74,6 +77,21 @@ impl SiteKey {
     /// Returns the key as a PKCS #8 v1 document (DER).
     pub fn to_pkcs8(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new([&PKCS8_PREFIX[..], &self.seed[..]].concat())
+    }
+
+    /// Reads a PKCS #8 PEM file.
+    ///
+    /// # Errors
+    /// [`SiteKeyError::Malformed`] for anything but an Ed25519 key.
+    pub fn from_pem(pem: &[u8]) -> Result<Self, SiteKeyError> {
+        let der = PrivatePkcs8KeyDer::from_pem_slice(pem).map_err(|_| SiteKeyError::Malformed)?;
+        Self::from_pkcs8(der.secret_pkcs8_der())
+    }
+
+    /// Returns the key as a PKCS #8 PEM file.
+    pub fn to_pem(&self) -> Zeroizing<String> {
+        let body = Zeroizing::new(STANDARD.encode(&*self.to_pkcs8()));
+        Zeroizing::new(format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", *body))
     }
 
     /// Returns the key in the form that TLS takes.

@@ -1,4 +1,4 @@
-//! TLS of data channels: version 1.3, raw Ed25519 public keys both ways (RFC 7250), nothing resumed (docs/protocol.md §4).
+//! TLS version 1.3, raw Ed25519 public keys both ways (RFC 7250), nothing resumed (docs/protocol.md §4).
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,10 +11,8 @@ use rustls::sign::CertifiedKey;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, ServerConfig, SignatureScheme};
 use wovenet_config::key::PublicKey;
 
-use crate::peer::site_key::{self, SiteKey};
-
-/// The application protocol, with its version (RFC 7301).
-pub const ALPN: &[u8] = b"wovenet/1";
+use crate::CHANNEL_ALPN;
+use crate::site_key::{self, SiteKey};
 
 /// Why the TLS side of a channel could not be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +46,7 @@ pub fn client_config(key: &SiteKey, pinned: PublicKey) -> Result<ClientConfig, T
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(Arc::new(resolver));
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![CHANNEL_ALPN.to_vec()];
     config.resumption = rustls::client::Resumption::disabled();
     config.enable_early_data = false;
     config.enable_sni = false;
@@ -71,7 +69,7 @@ pub fn server_config(key: &SiteKey, admit: AdmitKey) -> Result<ServerConfig, Tls
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .with_client_cert_verifier(Arc::new(verifier))
         .with_cert_resolver(Arc::new(resolver));
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![CHANNEL_ALPN.to_vec()];
     config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
     config.max_early_data_size = 0;
