@@ -10,6 +10,7 @@ pub(crate) const CONNECT_RULE: &str = "self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4
 pub(crate) const CONNECT_MESSAGE: &str = "connectTimeout must be a duration from 1ms to 5m, such as 500ms or 5s";
 
 /// A silence after which a connection is cut.
-pub(crate) const IDLE_RULE: &str = "self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) <= duration('720h')";
+pub(crate) const IDLE_RULE: &str =
+    "self.matches('^([0-9]{1,5}(h|m|s|ms)){1,4}$') && duration(self) <= duration('720h')";
 /// What a silence must be.
 pub(crate) const IDLE_MESSAGE: &str = "idleTimeout must be a duration up to 720h, such as 90s or 1h30m; 0s is never";
