@@ -7,7 +7,7 @@ TOOLS := $(CACHE)/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test packages lint deny unit netns bench openapi release clean
+.PHONY: help build demo test packages lint deny unit netns bench openapi crds release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -27,7 +27,7 @@ packages: ## install the Debian packages that the tests need (root), or name tho
 lint: deny ## formatting, clippy with warnings denied, each crate alone, dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	for crate in wovenet-config wovenet-agent; do $(CARGO) check -p $$crate || exit 1; done
+	for crate in wovenet-config wovenet-agent wovenet-crds; do $(CARGO) check -p $$crate || exit 1; done
 
 deny: $(TOOLS)/bin/cargo-deny
 	cargo-deny check bans licenses sources
@@ -49,6 +49,9 @@ bench: ## side-by-side benchmark (root)
 
 openapi: ## write docs/openapi.json anew
 	$(CARGO) run -q -p wovenet-agent -- openapi > docs/openapi.json
+
+crds: ## write the definitions of the kinds anew
+	$(CARGO) run -q -p wovenet-crds -- crds
 
 clean: ## remove the build caches
 	rm -rf $(CACHE)

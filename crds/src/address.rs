@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 pub struct SocketAddress {
     /// IPv4 or IPv6 address. Host names are not supported.
     #[schemars(length(max = 45))]
-    #[x_kube(validation = Rule::new("isIP(self)").message("ip must be an IP address such as 10.0.0.5 or 2001:db8::5; host names are not supported"))]
+    #[x_kube(validation = Rule::new("isIP(self)")
+        .message("ip must be an IP address such as 10.0.0.5 or 2001:db8::5; host names are not supported"))]
     pub ip: String,
-    /// TCP port.
+    /// TCP port at that address.
     #[schemars(range(min = 1, max = 65535))]
     pub port: u16,
 }

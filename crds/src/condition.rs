@@ -2,8 +2,12 @@
 //!
 //! Pure: takes the conditions so far, a verdict and `now`; the same verdict again changes nothing.
 
+mod reason;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
+
+pub use reason::Reason;
 
 /// The longest message, in characters. Longer ones are cut.
 pub const MESSAGE_MAX_CHARS: usize = 1_024;
@@ -79,126 +83,6 @@ impl Status {
     }
 }
 
-/// Why a condition has its status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
-    /// Accepted is true.
-    Accepted,
-    /// Accepted is false: a value is wrong in a way that the schema cannot tell.
-    Invalid,
-    /// Accepted is false: the Site does not exist.
-    SiteNotFound,
-    /// Accepted is false: no Site is named, and there is not exactly one.
-    AmbiguousSite,
-    /// Accepted is false: the Site does not allow apps of this namespace.
-    NamespaceNotAllowed,
-    /// Accepted is false: the Site does not permit this target or directory.
-    NotPermitted,
-    /// Accepted is false: an older object has the same name.
-    NameConflict,
-    /// Accepted is false: an older object has the same port.
-    PortConflict,
-    /// Accepted is false: a Service of that name exists and is not ours.
-    ServiceConflict,
-    /// Accepted is false: the Site has as many apps as it can.
-    SiteFull,
-
-    /// ResolvedRefs is true.
-    ResolvedRefs,
-    /// ResolvedRefs is false: a Secret does not exist.
-    SecretNotFound,
-    /// ResolvedRefs is false: a Secret lacks a key, or holds something else.
-    SecretMalformed,
-    /// ResolvedRefs is false: the Service does not exist.
-    ServiceNotFound,
-    /// ResolvedRefs is false: the Service has no such port.
-    PortNotFound,
-
-    /// Programmed is true.
-    Programmed,
-    /// Programmed is false, or anything is unknown: it takes its course.
-    Pending,
-    /// Programmed is false: no agent is ready, or some lag behind.
-    AgentsNotReady,
-    /// Programmed is false: an agent could not bind the listener.
-    ListenFailed,
-    /// Programmed is false: the Site has no free listener port.
-    PortsExhausted,
-
-    /// BrokerConnected is true.
-    Connected,
-    /// BrokerConnected is false: no broker answers.
-    Disconnected,
-    /// BrokerConnected is false: the certificate of the broker is not trusted.
-    BrokerTls,
-    /// BrokerConnected is false: the broker refuses user name and password.
-    BrokerAuth,
-
-    /// Reachable is true.
-    Reachable,
-    /// Reachable is false: the site is known, but no channel to it is up.
-    NoPath,
-    /// Reachable is false: nothing was heard of the site.
-    SiteUnknown,
-    /// Reachable is false: the site does not expose the app to this site.
-    AppNotExposed,
-    /// Reachable is false: the site says that the app is unhealthy.
-    AppUnhealthy,
-    /// Reachable is false: the app of the site has other ports.
-    PortMismatch,
-    /// Reachable is false: the site speaks another version.
-    VersionMismatch,
-
-    /// Ready is true.
-    Ready,
-}
-
-impl Reason {
-    /// Returns the reason as it stands in a condition.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "Accepted",
-            Self::Invalid => "Invalid",
-            Self::SiteNotFound => "SiteNotFound",
-            Self::AmbiguousSite => "AmbiguousSite",
-            Self::NamespaceNotAllowed => "NamespaceNotAllowed",
-            Self::NotPermitted => "NotPermitted",
-            Self::NameConflict => "NameConflict",
-            Self::PortConflict => "PortConflict",
-            Self::ServiceConflict => "ServiceConflict",
-            Self::SiteFull => "SiteFull",
-            Self::ResolvedRefs => "ResolvedRefs",
-            Self::SecretNotFound => "SecretNotFound",
-            Self::SecretMalformed => "SecretMalformed",
-            Self::ServiceNotFound => "ServiceNotFound",
-            Self::PortNotFound => "PortNotFound",
-            Self::Programmed => "Programmed",
-            Self::Pending => "Pending",
-            Self::AgentsNotReady => "AgentsNotReady",
-            Self::ListenFailed => "ListenFailed",
-            Self::PortsExhausted => "PortsExhausted",
-            Self::Connected => "Connected",
-            Self::Disconnected => "Disconnected",
-            Self::BrokerTls => "BrokerTLS",
-            Self::BrokerAuth => "BrokerAuth",
-            Self::Reachable => "Reachable",
-            Self::NoPath => "NoPath",
-            Self::SiteUnknown => "SiteUnknown",
-            Self::AppNotExposed => "AppNotExposed",
-            Self::AppUnhealthy => "AppUnhealthy",
-            Self::PortMismatch => "PortMismatch",
-            Self::VersionMismatch => "VersionMismatch",
-            Self::Ready => "Ready",
-        }
-    }
-}
-
-impl std::fmt::Display for Reason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// The judgement that a condition states.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
@@ -253,7 +137,7 @@ pub fn set(
         reason: verdict.reason.clone(),
         message: verdict.message.chars().take(MESSAGE_MAX_CHARS).collect(),
         observed_generation: Some(observed_generation),
-        last_transition_time: since.unwrap_or_else(|| Time(now)),
+        last_transition_time: since.unwrap_or(Time(now)),
     };
     match place {
         Some(place) => conditions[place] = new,
@@ -292,5 +176,87 @@ pub fn ready(conditions: &[Condition], needs: &[ConditionType]) -> Verdict {
     match needs.iter().find(|need| find(conditions, **need).is_none()) {
         Some(missing) => Verdict::pending(format!("{missing} is not judged yet")),
         None => Verdict::holds(ConditionType::Ready, "works"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NEEDS: [ConditionType; 2] = [ConditionType::Accepted, ConditionType::Programmed];
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    #[test]
+    fn a_condition_keeps_its_time_while_its_status_stays() {
+        let mut conditions = Vec::new();
+        let first = Verdict::fails(Reason::SiteNotFound, "Site x does not exist");
+        assert!(set(&mut conditions, ConditionType::Accepted, &first, 1, at(1)));
+        let second = Verdict::fails(Reason::AmbiguousSite, "there are two Sites");
+        assert!(!set(&mut conditions, ConditionType::Accepted, &second, 2, at(2)));
+        assert_eq!(conditions.len(), 1);
+        assert_eq!(conditions[0].last_transition_time, Time(at(1)));
+        assert_eq!((conditions[0].reason.as_str(), conditions[0].observed_generation), ("AmbiguousSite", Some(2)));
+
+        let third = Verdict::holds(ConditionType::Accepted, "attached to Site x");
+        assert!(set(&mut conditions, ConditionType::Accepted, &third, 2, at(3)));
+        assert_eq!(conditions[0].last_transition_time, Time(at(3)));
+        assert_eq!((conditions[0].status.as_str(), conditions[0].reason.as_str()), ("True", "Accepted"));
+    }
+
+    #[test]
+    fn the_same_verdict_again_changes_nothing() {
+        let mut conditions = Vec::new();
+        let verdict = Verdict::holds(ConditionType::Programmed, "5 agents have it");
+        set(&mut conditions, ConditionType::Programmed, &verdict, 1, at(1));
+        let before = conditions.clone();
+        assert!(!set(&mut conditions, ConditionType::Programmed, &verdict, 1, at(9)));
+        assert_eq!(conditions, before);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_between_characters() {
+        let mut conditions = Vec::new();
+        let verdict = Verdict::fails(Reason::Invalid, "ü".repeat(MESSAGE_MAX_CHARS + 1));
+        set(&mut conditions, ConditionType::Accepted, &verdict, 1, at(1));
+        assert_eq!(conditions[0].message.chars().count(), MESSAGE_MAX_CHARS);
+    }
+
+    #[test]
+    fn a_removed_condition_is_gone() {
+        let mut conditions = Vec::new();
+        let verdict = Verdict::fails(Reason::Disconnected, "no broker answers");
+        set(&mut conditions, ConditionType::BrokerConnected, &verdict, 1, at(1));
+        remove(&mut conditions, ConditionType::BrokerConnected);
+        assert_eq!(find(&conditions, ConditionType::BrokerConnected), None);
+    }
+
+    #[test]
+    fn the_summary_is_false_like_the_first_that_is_false() {
+        let mut conditions = Vec::new();
+        set(&mut conditions, ConditionType::Programmed, &Verdict::fails(Reason::ListenFailed, "late"), 1, at(1));
+        set(&mut conditions, ConditionType::Accepted, &Verdict::fails(Reason::NameConflict, "first"), 1, at(1));
+        assert_eq!(ready(&conditions, &NEEDS), Verdict::fails(Reason::NameConflict, "first"));
+    }
+
+    #[test]
+    fn what_is_false_comes_before_what_is_unknown() {
+        let mut conditions = Vec::new();
+        set(&mut conditions, ConditionType::Accepted, &Verdict::pending("soon"), 1, at(1));
+        assert_eq!(ready(&conditions, &NEEDS), Verdict::pending("soon"));
+        set(&mut conditions, ConditionType::Programmed, &Verdict::fails(Reason::AgentsNotReady, "none"), 1, at(1));
+        assert_eq!(ready(&conditions, &NEEDS), Verdict::fails(Reason::AgentsNotReady, "none"));
+    }
+
+    #[test]
+    fn the_summary_is_true_when_every_need_is() {
+        let mut conditions = Vec::new();
+        set(&mut conditions, ConditionType::Accepted, &Verdict::holds(ConditionType::Accepted, ""), 1, at(1));
+        assert_eq!(ready(&conditions, &NEEDS), Verdict::pending("Programmed is not judged yet"));
+        set(&mut conditions, ConditionType::Programmed, &Verdict::holds(ConditionType::Programmed, ""), 1, at(1));
+        assert_eq!(ready(&conditions, &NEEDS).status, Status::True);
+        assert_eq!(ready(&conditions, &NEEDS).reason, "Ready");
     }
 }

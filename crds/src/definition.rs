@@ -53,16 +53,19 @@ pub fn value(definition: &CustomResourceDefinition) -> Result<Value, DefinitionE
     Ok(value)
 }
 
-/// Removes what the API server would warn of or ignore: formats that it does not know, and `nullable`, without which
-/// null is the same as absent. Whole numbers are written as such.
+/// Removes what the API server would warn of or ignore: formats that it does not know, titles, and `nullable`, without
+/// which null is the same as absent. Descriptions become one line, whole numbers are written as such.
 fn tidy(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            if fields.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
-                fields.remove("format");
-            }
-            if fields.get("nullable") == Some(&Value::Bool(true)) {
-                fields.remove("nullable");
+            fields.retain(|name, value| match name.as_str() {
+                "format" => !value.as_str().is_some_and(|format| format.starts_with("uint")),
+                "nullable" => !value.is_boolean(),
+                "title" => !value.is_string(),
+                _ => true,
+            });
+            if let Some(Value::String(description)) = fields.get_mut("description") {
+                *description = description.replace('\n', " ");
             }
             fields.values_mut().for_each(tidy);
         }

@@ -12,6 +12,7 @@ use wovenet_config::socket::UNIX_PATH_MAX_BYTES;
 use crate::address::SocketAddress;
 use crate::condition::ConditionType;
 use crate::reference::SiteReference;
+use crate::unix_socket;
 
 pub use limits::Limits;
 pub use status::ExposedAppStatus;
@@ -23,6 +24,7 @@ pub const ALLOWED_SITES_MAX: usize = 256;
 /// An app of this cluster that other sites may reach.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, CustomResource, KubeSchema)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::duplicated_attributes, reason = "each column has its own priority")]
 #[kube(
     group = "wovenet.io",
     version = "v1alpha1",
@@ -34,7 +36,7 @@ pub const ALLOWED_SITES_MAX: usize = 256;
     status = "ExposedAppStatus",
     derive = "PartialEq",
     selectable = ".spec.siteRef.name",
-    doc = "ExposedApp lets other sites reach an app: a Service of the same namespace, or what the Site permits beyond that.",
+    doc = "ExposedApp lets other sites reach an app: a Service of its namespace, or what the Site permits beyond that.",
     printcolumn(
         name = "App",
         type_ = "string",
@@ -71,7 +73,8 @@ pub const ALLOWED_SITES_MAX: usize = 256;
     )
 )]
 #[x_kube(
-    validation = Rule::new("[has(self.service), has(self.address), has(self.unixSocket), has(self.range)].filter(x, x).size() == 1")
+    validation = Rule::new("[has(self.service), has(self.address), has(self.unixSocket), has(self.range)] \
+         .filter(given, given).size() == 1")
         .message("exactly one of service, address, unixSocket and range is required")
 )]
 pub struct ExposedAppSpec {
@@ -96,8 +99,7 @@ pub struct ExposedAppSpec {
     /// Path of a unix socket on the nodes, in a directory that the Site permits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = UNIX_PATH_MAX_BYTES))]
-    #[x_kube(validation = Rule::new("self.matches('^(/[A-Za-z0-9_@+=.-]+)+$') && !self.matches('/[.][.]?(/|$)')")
-        .message("unixSocket must be an absolute path such as /run/app/app.sock, without . and .."))]
+    #[x_kube(validation = Rule::new(unix_socket::RULE).message(unix_socket::MESSAGE))]
     pub unix_socket: Option<String>,
 
     /// Addresses × ports that the Site permits; a RemoteApp chooses one of them by its `target`.

@@ -1,6 +1,6 @@
 //! The kinds of `wovenet.io/v1alpha1` as Rust types: Site, ExposedApp and RemoteApp.
 //!
-//! In: what people write. Out: the types that the operator reads, their schema with its rules, and the YAML of the three
+//! In: what people write. Out: the types that the operator reads, their schema with its rules, and the YAML of their
 //! definitions. Values are plain text and numbers on purpose: a newtype that refuses would make one bad object hide all
 //! others of a watch. The schema refuses what it can, and the operator says in conditions what else is wrong.
 
@@ -14,6 +14,7 @@ pub mod reference;
 pub mod remote_app;
 mod schema;
 pub mod site;
+mod unix_socket;
 
 pub use condition::ConditionType;
 pub use exposed_app::{ExposedApp, ExposedAppSpec, ExposedAppStatus};

@@ -12,7 +12,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::schema;
 
 /// The form of an amount, as in Kubernetes' own definitions.
-const PATTERN: &str = "^(\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\\+|-)?(([0-9]+(\\.[0-9]*)?)|(\\.[0-9]+))))?$";
+const PATTERN: &str = concat!(
+    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))",
+    r"(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$",
+);
 
 /// An amount of a resource. Kubernetes' own type in Rust refuses numbers, which people write too.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -52,7 +55,6 @@ impl JsonSchema for Quantity {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "x-kubernetes-int-or-string": true,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
             "maxLength": 64,
             "pattern": PATTERN,
         })

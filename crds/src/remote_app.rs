@@ -3,6 +3,7 @@
 pub mod limits;
 pub mod port;
 pub mod provider;
+mod rules;
 pub mod service;
 pub mod status;
 
@@ -14,6 +15,7 @@ use wovenet_config::socket::UNIX_PATH_MAX_BYTES;
 use crate::address::SocketAddress;
 use crate::condition::ConditionType;
 use crate::reference::SiteReference;
+use crate::unix_socket;
 
 pub use limits::Limits;
 pub use port::{Port, Protocol};
@@ -35,17 +37,53 @@ pub use status::{PortStatus, RemoteAppStatus};
     status = "RemoteAppStatus",
     derive = "PartialEq",
     selectable = ".spec.siteRef.name",
-    doc = "RemoteApp gives an exposed app of another site a Service in its own namespace, so that its name resolves as if it were local.",
-    printcolumn(name = "From", type_ = "string", json_path = ".spec.from[0].siteName", description = "The site that exposes the app; the first of several."),
-    printcolumn(name = "App", type_ = "string", json_path = ".spec.from[0].appName", description = "The name of the app there."),
-    printcolumn(name = "Service", type_ = "string", json_path = ".status.service", description = "The Service that clients use."),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether clients can use the app."),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why they cannot."),
+    doc = "RemoteApp gives an exposed app of another site a Service here, so that its name resolves as if local.",
+    printcolumn(
+        name = "From",
+        type_ = "string",
+        json_path = ".spec.from[0].siteName",
+        description = "The site that exposes the app; the first of several."
+    ),
+    printcolumn(
+        name = "App",
+        type_ = "string",
+        json_path = ".spec.from[0].appName",
+        description = "The name of the app there."
+    ),
+    printcolumn(
+        name = "Service",
+        type_ = "string",
+        json_path = ".status.service",
+        description = "The Service that clients use."
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether clients can use the app."
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why they cannot."
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Site", type_ = "string", json_path = ".status.site", priority = 1, description = "The Site that the app is attached to."),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1, description = "What to do about it."),
-    validation = Rule::new("has(self.spec.service) ? (has(self.spec.service.name) || self.metadata.name.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$')) : (has(self.spec.unixSocket) || self.metadata.name.matches('^[a-z]([-a-z0-9]{0,61}[a-z0-9])?$'))")
-        .message("metadata.name cannot be the name of a Service: set spec.service.name to 1 to 63 characters a-z, 0-9 and -, starting with a letter"),
+    printcolumn(
+        name = "Site",
+        type_ = "string",
+        json_path = ".status.site",
+        priority = 1,
+        description = "The Site that the app is attached to."
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1,
+        description = "What to do about it."
+    ),
+    validation = rules::object_name()
 )]
 #[x_kube(
     validation = Rule::new("!has(self.target) || self.ports.size() == 1")
@@ -82,8 +120,7 @@ pub struct RemoteAppSpec {
     /// `service`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = UNIX_PATH_MAX_BYTES))]
-    #[x_kube(validation = Rule::new("self.matches('^(/[A-Za-z0-9_@+=.-]+)+$') && !self.matches('/[.][.]?(/|$)')")
-        .message("unixSocket must be an absolute path such as /run/app/app.sock, without . and .."))]
+    #[x_kube(validation = Rule::new(unix_socket::RULE).message(unix_socket::MESSAGE))]
     pub unix_socket: Option<String>,
 
     /// Limits of the clients of this app.

@@ -174,7 +174,6 @@ pub(crate) fn ports(_: &mut SchemaGenerator) -> Schema {
         "x-kubernetes-list-type": "atomic",
         "items": {
             "x-kubernetes-int-or-string": true,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
             "maxLength": 63,
         },
     })

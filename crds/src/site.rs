@@ -7,6 +7,7 @@ pub mod listener_ports;
 pub mod message_channel;
 pub mod peer;
 pub mod permissions;
+mod rules;
 pub mod status;
 
 use kube::{CustomResource, KubeSchema, ResourceExt};
@@ -53,21 +54,55 @@ pub const SECONDARY_KEY: &str = "secondary";
     namespaced,
     status = "SiteStatus",
     derive = "PartialEq",
-    doc = "Site is one membership of this cluster in one mesh. It lives in the namespace of the operator, beside its Secrets; each Site has agents of its own.",
-    printcolumn(name = "Agents", type_ = "string", json_path = ".status.agents.summary", description = "Ready agents of those wanted."),
-    printcolumn(name = "Peers", type_ = "string", json_path = ".status.peersConnected", description = "Connected sites of those known."),
-    printcolumn(name = "Broker", type_ = "string", json_path = ".status.conditions[?(@.type==\"BrokerConnected\")].status", description = "Whether a broker is connected; empty without brokers."),
-    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether the Site works."),
-    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason", description = "Why it does not."),
+    doc = "Site is one membership of this cluster in one mesh. It lives in the namespace of the operator.",
+    printcolumn(
+        name = "Agents",
+        type_ = "string",
+        json_path = ".status.agents.summary",
+        description = "Ready agents of those wanted."
+    ),
+    printcolumn(
+        name = "Peers",
+        type_ = "string",
+        json_path = ".status.peersConnected",
+        description = "Connected sites of those known."
+    ),
+    printcolumn(
+        name = "Broker",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"BrokerConnected\")].status",
+        description = "Whether a broker is connected; empty without brokers."
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status",
+        description = "Whether the Site works."
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        description = "Why it does not."
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
-    printcolumn(name = "Message", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].message", priority = 1, description = "What to do about it."),
-    printcolumn(name = "Site-Id", type_ = "string", json_path = ".status.siteId", priority = 1, description = "The id of this site, as others list it under allowedSites."),
-    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]{0,38}[a-z0-9])?$')")
-        .message("metadata.name must be 1 to 40 characters a-z, 0-9 and -, starting with a letter: Services and Secrets are named after it"),
-    validation = Rule::new("(has(self.spec.siteName) ? self.spec.siteName : self.metadata.name) == (has(oldSelf.spec.siteName) ? oldSelf.spec.siteName : oldSelf.metadata.name)")
-        .message("siteName is immutable: other sites know this site by it; make a new Site instead"),
-    validation = Rule::new("!has(self.spec.peers) || !self.spec.peers.exists(p, p.siteName == (has(self.spec.siteName) ? self.spec.siteName : self.metadata.name))")
-        .message("peers must not list this site itself: list other sites only"),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1,
+        description = "What to do about it."
+    ),
+    printcolumn(
+        name = "Site-Id",
+        type_ = "string",
+        json_path = ".status.siteId",
+        priority = 1,
+        description = "The id of this site, as others list it under allowedSites."
+    ),
+    validation = rules::object_name(),
+    validation = rules::site_name(),
+    validation = rules::peers()
 )]
 #[x_kube(
     validation = Rule::new("has(self.messageChannel) || (has(self.peers) && self.peers.size() > 0)")
@@ -126,7 +161,7 @@ pub struct SiteSpec {
         .message("deniedKeys must be public keys, wvp1_ and 58 characters, as a site shows in its status"))]
     pub denied_keys: Vec<String>,
 
-    /// Which sites may join. SharedKey: any that proves the mesh key; a name is bound to the first public key seen for it.
+    /// Which sites may join. SharedKey: any that proves the mesh key, and a name is bound to the first public key seen.
     /// Pinned: only those listed under `peers`.
     #[serde(default)]
     pub trust: Trust,

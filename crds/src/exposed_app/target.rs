@@ -9,6 +9,17 @@ use crate::schema;
 /// The most addresses of a range.
 pub const RANGE_ADDRESSES_MAX: usize = 64;
 
+const SERVICE_PORTS_RULE: &str = "self.all(p, string(p).matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') \
+     && (!string(p).matches('^[0-9]+$') \
+     || (string(p).size() <= 5 && int(string(p)) >= 1 && int(string(p)) <= 65535)))";
+const SERVICE_PORTS_MESSAGE: &str = "ports must be names or numbers (1 to 65535) of ports of the Service";
+
+const RANGE_PORTS_RULE: &str = "self.all(p, string(p).matches('^[0-9]{1,5}(-[0-9]{1,5})?$') \
+     && string(p).split('-').all(n, int(n) >= 1 && int(n) <= 65535) \
+     && int(string(p).split('-')[0]) <= int(string(p).split('-')[string(p).split('-').size() - 1]))";
+const RANGE_PORTS_MESSAGE: &str =
+    "range.ports must be ports (1 to 65535) or ranges with the smaller port first, such as 22 or 5900-5990";
+
 /// Ports of a Service of the same namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 pub struct ServiceTarget {
@@ -18,8 +29,7 @@ pub struct ServiceTarget {
 
     /// Names or numbers of those ports of the Service that are exposed; TCP only.
     #[schemars(schema_with = "schema::ports")]
-    #[x_kube(validation = Rule::new("self.all(p, string(p).matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$') && (!string(p).matches('^[0-9]+$') || (string(p).size() <= 5 && int(string(p)) >= 1 && int(string(p)) <= 65535)))")
-        .message("ports must be names or numbers (1 to 65535) of ports of the Service"))]
+    #[x_kube(validation = Rule::new(SERVICE_PORTS_RULE).message(SERVICE_PORTS_MESSAGE))]
     pub ports: Vec<IntOrString>,
 }
 
@@ -35,7 +45,6 @@ pub struct RangeTarget {
 
     /// Ports or ranges of ports, such as `22` or `5900-5990`.
     #[schemars(schema_with = "schema::ports")]
-    #[x_kube(validation = Rule::new("self.all(p, string(p).matches('^[0-9]{1,5}(-[0-9]{1,5})?$') && string(p).split('-').all(n, int(n) >= 1 && int(n) <= 65535) && int(string(p).split('-')[0]) <= int(string(p).split('-')[string(p).split('-').size() - 1]))")
-        .message("range.ports must be ports (1 to 65535) or ranges with the smaller port first, such as 22 or 5900-5990"))]
+    #[x_kube(validation = Rule::new(RANGE_PORTS_RULE).message(RANGE_PORTS_MESSAGE))]
     pub ports: Vec<IntOrString>,
 }

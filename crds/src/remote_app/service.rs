@@ -28,8 +28,7 @@ pub struct Service {
     #[schemars(schema_with = "schema::annotations")]
     pub annotations: BTreeMap<String, String>,
 
-    /// Which agents clients prefer: those of their node or of their zone. Default: any agent. Clusters before 1.34 know
-    /// no PreferSameNode.
+    /// Which agents clients prefer; `kubectl explain` shows the description of the type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traffic_distribution: Option<TrafficDistribution>,
 }
@@ -57,7 +56,8 @@ impl ServiceType {
     }
 }
 
-/// Which agents clients prefer.
+/// Which agents clients prefer: those of their node or of their zone. Default: any agent. Clusters before 1.34 know no
+/// PreferSameNode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum TrafficDistribution {
     /// The agent of the same node.

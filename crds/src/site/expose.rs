@@ -23,16 +23,17 @@ use crate::schema;
         .message("annotations go with type LoadBalancer or NodePort only, which have a Service"),
 )]
 pub struct Expose {
-    /// LoadBalancer: a Service of that type. NodePort: a port of every node, by a Service. HostPort: a port of the nodes
-    /// that run agents, forwarded to them. HostNetwork: agents use the network of their node; best throughput, and the
-    /// namespace must allow privileged pods, as with HostPort.
+    /// LoadBalancer: a Service of that type. NodePort: a port of every node, by a Service. HostPort: a port of each node
+    /// with an agent, forwarded to it. HostNetwork: agents use the network of their node, which is fastest. The last two
+    /// need a namespace that allows privileged pods.
     #[serde(rename = "type")]
     pub type_: ExposeType,
 
     /// IP address that other sites dial. Default: that of the load balancer, or the external addresses of the nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 45))]
-    #[x_kube(validation = Rule::new("isIP(self)").message("publicAddress must be an IP address such as 203.0.113.7 or 2001:db8::7"))]
+    #[x_kube(validation = Rule::new("isIP(self)")
+        .message("publicAddress must be an IP address such as 203.0.113.7 or 2001:db8::7"))]
     pub public_address: Option<String>,
 
     /// UDP port that other sites dial, when it differs: behind a router that forwards it. Default: the port of the
@@ -102,7 +103,7 @@ pub struct Detect {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(min = 1, max = STUN_SERVERS_MAX), inner(length(max = 262)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
-    #[x_kube(validation = Rule::new("self.all(s, s.matches('^([A-Za-z0-9._-]+|[[][0-9A-Fa-f:.]+[]])(:[0-9]{1,5})?$'))")
+    #[x_kube(validation = Rule::new(r"self.all(s, s.matches('^([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?$'))")
         .message("stunServers must be host:port, such as stun.example.com:3478 or [2001:db8::1]:3478"))]
     pub stun_servers: Vec<String>,
 }

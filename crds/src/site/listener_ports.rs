@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// The first port of the pool.
 pub const FIRST_DEFAULT: u16 = 20_000;
-/// The last port of the pool. The pool is below the ports that Linux picks for outgoing connections and below node ports.
+/// The last port of the pool, which lies below node ports and the ports that Linux picks for outgoing connections.
 pub const LAST_DEFAULT: u16 = 24_999;
 
 /// A pool of TCP ports.
@@ -14,11 +14,11 @@ pub const LAST_DEFAULT: u16 = 24_999;
     validation = Rule::new("self.first <= self.last").message("listenerPorts: first must not be greater than last")
 )]
 pub struct ListenerPorts {
-    /// First port.
+    /// First port of the pool.
     #[serde(default = "first")]
     #[schemars(range(min = 1024, max = 65535))]
     pub first: u16,
-    /// Last port.
+    /// Last port of the pool.
     #[serde(default = "last")]
     #[schemars(range(min = 1024, max = 65535))]
     pub last: u16,

@@ -23,7 +23,7 @@ pub struct Mqtt {
     #[schemars(length(min = 1, max = BROKERS_MAX), inner(length(max = 512)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     #[x_kube(validation = Rule::new("self.all(b, b.matches('^(mqtts?|wss?)://[^/]+'))")
-        .message("brokers must be URLs such as mqtts://broker.example.com:8883; the schemes are mqtt, mqtts, ws and wss"))]
+        .message("brokers must be URLs such as mqtts://broker.example.com:8883, with mqtt, mqtts, ws or wss"))]
     #[x_kube(validation = Rule::new("!self.exists(b, b.matches('^[a-z]+://[^/]*@'))")
         .message("brokers must not hold a user or password: name a Secret in credentialsSecretRef"))]
     pub brokers: Vec<String>,

@@ -30,7 +30,7 @@ pub struct SiteStatus {
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 
-    /// The agents.
+    /// How many agents there are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agents: Option<AgentCounts>,
 
@@ -94,10 +94,10 @@ impl AgentCounts {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerStatus {
-    /// Its name.
+    /// Name of the site.
     #[schemars(length(max = NAME_MAX_BYTES))]
     pub site_name: String,
-    /// Its id.
+    /// Id of the site.
     #[schemars(length(max = SITE_ID_CHARS))]
     pub site_id: String,
     /// Whether it can be used: Connected, Connecting, or NameConflict when its name belongs to another key.

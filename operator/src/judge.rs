@@ -1,0 +1,135 @@
+//! Judges every object: which Site an app attaches to, whether it may, and what its references lead to. Pure.
+
+mod attach;
+mod exposed_app;
+mod remote_app;
+mod secrets;
+mod site;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use wovenet_crds::condition::Reason;
+use wovenet_crds::{ExposedApp, RemoteApp, Site};
+
+use crate::collect::{Snapshot, Surroundings};
+
+pub use secrets::{Credentials, MeshKeys};
+
+/// The most apps of one Site, exposed and remote ones together.
+pub const APPS_MAX: usize = 2_048;
+
+/// Why something is not so: for programs and for people.
+pub type Refusal = (Reason, String);
+
+/// Everything, judged.
+#[derive(Debug, Default)]
+pub struct Judged {
+    /// Sites in the order of age.
+    pub sites: Vec<JudgedSite>,
+    /// Apps that attach to no Site, and why.
+    pub unattached_exposed: Vec<(Arc<ExposedApp>, Refusal)>,
+    /// The same of remote apps.
+    pub unattached_remote: Vec<(Arc<RemoteApp>, Refusal)>,
+}
+
+/// A Site with the apps that attach to it.
+#[derive(Debug)]
+pub struct JudgedSite {
+    /// The Site.
+    pub site: Arc<Site>,
+    /// Whether it is valid.
+    pub accepted: Result<(), Refusal>,
+    /// What its Secrets hold.
+    pub references: Result<References, Refusal>,
+    /// Its exposed apps.
+    pub exposed: Vec<JudgedExposedApp>,
+    /// Its remote apps.
+    pub remote: Vec<JudgedRemoteApp>,
+}
+
+/// What the Secrets of a Site hold.
+#[derive(Debug, PartialEq, Eq)]
+pub struct References {
+    /// The mesh keys.
+    pub keys: MeshKeys,
+    /// User and password for brokers.
+    pub credentials: Option<Credentials>,
+}
+
+/// An exposed app of a Site.
+#[derive(Debug)]
+pub struct JudgedExposedApp {
+    /// The app.
+    pub app: Arc<ExposedApp>,
+    /// Whether it is valid and may attach.
+    pub accepted: Result<(), Refusal>,
+    /// What it leads to.
+    pub target: Result<Target, Refusal>,
+}
+
+/// A remote app of a Site.
+#[derive(Debug)]
+pub struct JudgedRemoteApp {
+    /// The app.
+    pub app: Arc<RemoteApp>,
+    /// Whether it is valid and may attach.
+    pub accepted: Result<(), Refusal>,
+}
+
+/// What an exposed app leads to, in the words of the agent's configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Sockets by the name of their port.
+    Sockets(Vec<(String, String)>),
+    /// A range of addresses × ports.
+    Range {
+        /// Addresses or blocks.
+        addresses: Vec<String>,
+        /// Each `N` or `N-M`.
+        ports: Vec<String>,
+    },
+}
+
+/// Judges everything.
+pub fn judge(known: &Snapshot, around: &Surroundings) -> Judged {
+    let mut judged = Judged::default();
+    let mut places = BTreeMap::new();
+    for site in &known.sites {
+        places.insert(site.name_any(), judged.sites.len());
+        judged.sites.push(site::judge(site, known, around));
+    }
+    for app in &known.exposed_apps {
+        match attach::attach(&app.spec.site_ref, app.namespace(), known, around).map(|name| places[&name]) {
+            Ok(place) => {
+                let one = exposed_app::judge(app, &judged.sites[place], known);
+                judged.sites[place].exposed.push(one);
+            }
+            Err(refusal) => judged.unattached_exposed.push((app.clone(), refusal)),
+        }
+    }
+    let mut services = BTreeMap::new();
+    for app in &known.remote_apps {
+        match attach::attach(&app.spec.site_ref, app.namespace(), known, around).map(|name| places[&name]) {
+            Ok(place) => {
+                let one = remote_app::judge(app, &judged.sites[place], known, &mut services);
+                judged.sites[place].remote.push(one);
+            }
+            Err(refusal) => judged.unattached_remote.push((app.clone(), refusal)),
+        }
+    }
+    judged
+}
+
+impl JudgedSite {
+    /// Tells whether the Site has no room for another app.
+    fn is_full(&self) -> bool {
+        let accepted = self.exposed.iter().filter(|one| one.accepted.is_ok()).count();
+        accepted + self.remote.iter().filter(|one| one.accepted.is_ok()).count() >= APPS_MAX
+    }
+
+    fn full(&self) -> Refusal {
+        (Reason::SiteFull, format!("Site {} has {APPS_MAX} apps already, which is the most", self.site.name_any()))
+    }
+}

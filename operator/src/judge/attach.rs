@@ -1,0 +1,55 @@
+//! Which Site an app attaches to.
+
+use kube::ResourceExt;
+use kube::core::Selector;
+use wovenet_crds::Site;
+use wovenet_crds::condition::Reason;
+use wovenet_crds::reference::SiteReference;
+use wovenet_crds::site::From;
+
+use super::Refusal;
+use crate::collect::{Snapshot, Surroundings};
+
+/// Returns the name of the Site.
+pub(super) fn attach(
+    reference: &Option<SiteReference>,
+    namespace: Option<String>,
+    known: &Snapshot,
+    around: &Surroundings,
+) -> Result<String, Refusal> {
+    let site = match reference {
+        Some(reference) => known.sites.iter().find(|site| site.name_any() == reference.name).ok_or_else(|| {
+            (Reason::SiteNotFound, format!("Site {} does not exist in namespace {}", reference.name, around.namespace))
+        })?,
+        None => match known.sites.as_slice() {
+            [only] => only,
+            [] => return Err((Reason::SiteNotFound, format!("there is no Site in namespace {}", around.namespace))),
+            _ => {
+                let message = "there are several Sites: name one in spec.siteRef.name".to_owned();
+                return Err((Reason::AmbiguousSite, message));
+            }
+        },
+    };
+    let namespace = namespace.unwrap_or_default();
+    if allows(site, &namespace, known, around) {
+        return Ok(site.name_any());
+    }
+    let message = format!(
+        "Site {} does not allow apps of namespace {namespace}: see its spec.allowedNamespaces",
+        site.name_any()
+    );
+    Err((Reason::NamespaceNotAllowed, message))
+}
+
+fn allows(site: &Site, namespace: &str, known: &Snapshot, around: &Surroundings) -> bool {
+    let allowed = &site.spec.allowed_namespaces;
+    match allowed.from {
+        From::Same => namespace == around.namespace,
+        From::All => true,
+        From::Selector => {
+            let labels = known.namespaces.get(namespace).and_then(|namespace| namespace.metadata.labels.clone());
+            let selector = allowed.selector.clone().and_then(|selector| Selector::try_from(selector).ok());
+            selector.is_some_and(|selector| selector.matches(&labels.unwrap_or_default()))
+        }
+    }
+}

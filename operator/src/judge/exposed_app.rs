@@ -1,0 +1,179 @@
+//! Judges an exposed app: what it leads to, and whether the Site permits that.
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use kube::ResourceExt;
+use wovenet_crds::condition::Reason;
+use wovenet_crds::exposed_app::ServiceTarget;
+use wovenet_crds::{ExposedApp, Site};
+
+use super::{JudgedExposedApp, JudgedSite, Refusal, Target, site};
+use crate::collect::Snapshot;
+use crate::render::document;
+
+pub(super) fn judge(app: &Arc<ExposedApp>, attached: &JudgedSite, known: &Snapshot) -> JudgedExposedApp {
+    let target = target(app, &attached.site, known);
+    let (accepted, target) = match (accept(app, attached), target) {
+        // What is not permitted is no matter of references.
+        (Ok(()), Err(refusal)) if is_acceptance(refusal.0) => (Err(refusal.clone()), Err(refusal)),
+        (Ok(()), Ok(target)) => (check(app, &target), Ok(target)),
+        other => other,
+    };
+    JudgedExposedApp { app: app.clone(), accepted, target }
+}
+
+fn accept(app: &ExposedApp, attached: &JudgedSite) -> Result<(), Refusal> {
+    if attached.is_full() {
+        return Err(attached.full());
+    }
+    let name = app.app_name();
+    let older = attached.exposed.iter().find(|other| other.accepted.is_ok() && other.app.app_name() == name);
+    match older {
+        None => Ok(()),
+        Some(other) => {
+            let place = format!("{}/{}", other.app.namespace().unwrap_or_default(), other.app.name_any());
+            Err((Reason::NameConflict, format!("ExposedApp {place} is older and has the app name {name}")))
+        }
+    }
+}
+
+/// Judges the app as its agent would, alone: one that is wrong must hurt no other.
+fn check(app: &ExposedApp, target: &Target) -> Result<(), Refusal> {
+    let mut alone = site::plain();
+    alone.local_exposed_apps = vec![document::exposed_app(app, target)];
+    site::check(&alone).map_err(|problem| (Reason::Invalid, problem))
+}
+
+fn is_acceptance(reason: Reason) -> bool {
+    matches!(reason, Reason::NotPermitted | Reason::Invalid)
+}
+
+fn target(app: &ExposedApp, site: &Site, known: &Snapshot) -> Result<Target, Refusal> {
+    let spec = &app.spec;
+    match (&spec.service, &spec.address, &spec.unix_socket, &spec.range) {
+        (Some(service), None, None, None) => service_target(app, service, site, known),
+        (None, Some(address), None, None) => {
+            permit_block(&address.ip, site)?;
+            Ok(Target::Sockets(vec![(String::new(), format!("tcp:{address}"))]))
+        }
+        (None, None, Some(path), None) => {
+            permit_path(path, site)?;
+            Ok(Target::Sockets(vec![(String::new(), format!("unix:{path}"))]))
+        }
+        (None, None, None, Some(range)) => {
+            range.addresses.iter().try_for_each(|block| permit_block(block, site))?;
+            let ports = range.ports.iter().map(|port| match port {
+                IntOrString::Int(number) => number.to_string(),
+                IntOrString::String(text) => text.clone(),
+            });
+            Ok(Target::Range { addresses: range.addresses.clone(), ports: ports.collect() })
+        }
+        _ => {
+            let message = "exactly one of service, address, unixSocket and range is required".to_owned();
+            Err((Reason::Invalid, message))
+        }
+    }
+}
+
+fn service_target(app: &ExposedApp, wanted: &ServiceTarget, site: &Site, known: &Snapshot) -> Result<Target, Refusal> {
+    let (namespace, name) = (app.namespace().unwrap_or_default(), &wanted.name);
+    let place = (namespace.clone(), name.clone());
+    let service = known.services.get(&place).ok_or_else(|| {
+        (Reason::ServiceNotFound, format!("Service {name} does not exist in namespace {namespace}"))
+    })?;
+    let spec = service.spec.clone().unwrap_or_default();
+    if spec.type_.as_deref() == Some("ExternalName") {
+        let message = format!("Service {name} is an ExternalName: use spec.address instead");
+        return Err((Reason::NotPermitted, message));
+    }
+    let address = match spec.cluster_ip.as_deref() {
+        None | Some("" | "None") => {
+            let message = format!("Service {name} is headless: give the app a Service with a cluster IP");
+            return Err((Reason::Invalid, message));
+        }
+        Some(address) => address.parse::<IpAddr>().map_err(|_| (Reason::Invalid, format!("Service {name} has no IP")))?,
+    };
+    permit_endpoints(service, &namespace, site, known)?;
+    let sockets = wanted.ports.iter().map(|wanted| {
+        let port = spec.ports.iter().flatten().find(|port| is_meant(port, wanted)).ok_or_else(|| {
+            (Reason::PortNotFound, format!("Service {name} has no TCP port {}", text(wanted)))
+        })?;
+        let socket = std::net::SocketAddr::new(address, port.port as u16);
+        Ok((port.name.clone().unwrap_or_else(|| port.port.to_string()), format!("tcp:{socket}")))
+    });
+    sockets.collect::<Result<_, Refusal>>().map(Target::Sockets)
+}
+
+fn is_meant(port: &ServicePort, wanted: &IntOrString) -> bool {
+    let tcp = matches!(port.protocol.as_deref(), None | Some("TCP"));
+    tcp && match wanted {
+        IntOrString::Int(number) => port.port == *number,
+        IntOrString::String(name) => port.name.as_ref() == Some(name),
+    }
+}
+
+fn text(port: &IntOrString) -> String {
+    match port {
+        IntOrString::Int(number) => number.to_string(),
+        IntOrString::String(name) => name.clone(),
+    }
+}
+
+/// A Service leads wherever its endpoints say. Those that are no pods of its namespace are addresses like any other.
+fn permit_endpoints(service: &Service, namespace: &str, site: &Site, known: &Snapshot) -> Result<(), Refusal> {
+    let name = service.name_any();
+    let slices = known.slices.iter().filter(|slice| {
+        slice.namespace().as_deref() == Some(namespace)
+            && slice.labels().get("kubernetes.io/service-name").is_some_and(|label| *label == name)
+    });
+    let addresses = slices.flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses);
+    for address in addresses {
+        if !known.is_pod_address(namespace, address) && permit_block(address, site).is_err() {
+            // The address itself is not told: it may not be the tenant's to know.
+            let message = format!(
+                "Service {name} leads to an address that is no pod of its namespace and that the Site does not permit"
+            );
+            return Err((Reason::NotPermitted, message));
+        }
+    }
+    Ok(())
+}
+
+fn permit_block(block: &str, site: &Site) -> Result<(), Refusal> {
+    let wanted = network(block).ok_or_else(|| (Reason::Invalid, format!("{block} is no IP address and no block")))?;
+    let permitted = site.spec.permissions.addresses.iter().filter_map(|text| network(text));
+    match permitted.into_iter().any(|permitted| permitted.contains(&wanted)) {
+        true => Ok(()),
+        false => {
+            let message = format!("Site {} does not permit {block}: see its spec.permissions.addresses", site.name_any());
+            Err((Reason::NotPermitted, message))
+        }
+    }
+}
+
+fn network(text: &str) -> Option<IpNet> {
+    text.parse::<IpNet>().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from)).map(|network| network.trunc())
+}
+
+/// Permits a unix socket in one of the Site's directories.
+pub(super) fn permit_path(path: &str, site: &Site) -> Result<(), Refusal> {
+    let path = Path::new(path);
+    let plain = path.components().all(|part| !matches!(part, std::path::Component::ParentDir));
+    let directories = &site.spec.permissions.unix_socket_directories;
+    match plain && directories.iter().any(|directory| path.starts_with(directory) && path != Path::new(directory)) {
+        true => Ok(()),
+        false => {
+            let message = format!(
+                "Site {} does not permit {}: see its spec.permissions.unixSocketDirectories",
+                site.name_any(),
+                path.display()
+            );
+            Err((Reason::NotPermitted, message))
+        }
+    }
+}

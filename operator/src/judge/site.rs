@@ -1,0 +1,88 @@
+//! Judges a Site by itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use wovenet_config::{Document, Severity, validate};
+use wovenet_crds::Site;
+use wovenet_crds::condition::Reason;
+use wovenet_crds::site::ExposeType;
+
+use super::{JudgedSite, MeshKeys, Refusal, secrets};
+use crate::collect::{Snapshot, Surroundings};
+use crate::render::SiteDocument;
+
+/// A well-formed mesh key that is nobody's: a Site is judged whatever its Secret holds.
+const ANY_MESH_KEY: &str = "wvk1_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+pub(super) fn judge(site: &Arc<Site>, known: &Snapshot, around: &Surroundings) -> JudgedSite {
+    JudgedSite {
+        site: site.clone(),
+        accepted: accept(site, known, around),
+        references: secrets::read(site, known),
+        exposed: Vec::new(),
+        remote: Vec::new(),
+    }
+}
+
+fn accept(site: &Site, known: &Snapshot, around: &Surroundings) -> Result<(), Refusal> {
+    let name = site.name_any();
+    let older = known.sites.iter().take_while(|other| other.metadata.uid != site.metadata.uid);
+    for other in older {
+        if let Some(port) = shared_host_port(site, other) {
+            let message = format!("Site {} uses port {port} of the same nodes: choose another one", other.name_any());
+            return Err((Reason::PortConflict, message));
+        }
+    }
+    let mut ports = BTreeSet::new();
+    for expose in &site.spec.expose {
+        if !ports.insert(expose.port) {
+            let message = format!("two entries of spec.expose have port {}: each needs its own", expose.port);
+            return Err((Reason::Invalid, message));
+        }
+    }
+    check(&skeleton(site, around)).map_err(|problem| (Reason::Invalid, format!("Site {name}: {problem}")))
+}
+
+/// The port of the nodes that both want.
+fn shared_host_port(one: &Site, other: &Site) -> Option<u16> {
+    let ports = |site: &Site| -> BTreeSet<u16> {
+        let on_host = |kind: ExposeType| matches!(kind, ExposeType::HostPort | ExposeType::HostNetwork);
+        site.spec.expose.iter().filter(|expose| on_host(expose.type_)).map(|expose| expose.port).collect()
+    };
+    ports(one).intersection(&ports(other)).next().copied()
+}
+
+/// Returns the Site's document without sockets and apps: what single apps are judged within.
+pub(super) fn skeleton(site: &Site, around: &Surroundings) -> Document {
+    let keys = MeshKeys { primary: ANY_MESH_KEY.to_owned(), secondary: None };
+    SiteDocument {
+        site,
+        keys: &keys,
+        credentials: None,
+        operator_key: around.operator_key,
+        local_sockets: Vec::new(),
+        exposed_apps: Vec::new(),
+        remote_apps: Vec::new(),
+    }
+    .render()
+}
+
+/// Tells the first error of a document.
+pub(super) fn check(document: &Document) -> Result<(), String> {
+    let Err(problems) = validate(document) else { return Ok(()) };
+    let error = problems.into_iter().find(|problem| problem.severity == Severity::Error && problem.path != "crypto.key");
+    error.map_or(Ok(()), |problem| Err(format!("{}: {}", problem.path, problem.message)))
+}
+
+/// A document in which nothing but its apps can be wrong.
+pub(super) fn plain() -> Document {
+    use wovenet_config::document::{Crypto, MessageChannel, SecretValue};
+    Document {
+        site_name: Some("-".to_owned()),
+        crypto: Some(Crypto { key: Some(SecretValue::new("a passphrase of many words")), secondary_key: None }),
+        message_channel: Some(MessageChannel { protocol: Some("mqtt".to_owned()), mqtt: None }),
+        ..Document::default()
+    }
+}

@@ -1,0 +1,90 @@
+//! Names and labels of everything that the operator makes.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use kube::Resource;
+use wovenet_crds::Site;
+
+/// The field manager of every write, constant over versions.
+pub const FIELD_MANAGER: &str = "wovenet-operator";
+/// The label of everything that the operator made, and its value.
+pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "wovenet-operator");
+/// The label with the Site that an object belongs to.
+pub const SITE_LABEL: &str = "wovenet.io/site";
+/// The label of agents, and its value.
+pub const AGENT_LABEL: (&str, &str) = ("app.kubernetes.io/name", "wovenet-agent");
+/// The annotation with the hash of what was applied last.
+pub const APPLIED_HASH: &str = "wovenet.io/applied-hash";
+/// Who manages an EndpointSlice (KEP-752), so that no other controller touches it.
+pub const SLICE_MANAGED_BY: (&str, &str) = ("endpointslice.kubernetes.io/managed-by", "wovenet.io");
+/// The Secret with the key by which agents know the operator.
+pub const OPERATOR_KEY_SECRET: &str = "wovenet-operator-key";
+/// The field of a Secret with a private key, PKCS #8 PEM.
+pub const KEY_FIELD: &str = "site.key";
+/// The field of an agent's Secret with its configuration.
+pub const CONFIG_FIELD: &str = "config.yaml";
+/// The port of the agent's API.
+pub const API_PORT: u16 = 9443;
+/// The port of the agent's health and metrics.
+pub const HEALTH_PORT: u16 = 9090;
+
+/// Returns the name of a Site's DaemonSet and of its configuration Secret.
+pub fn agent(site: &str) -> String {
+    format!("{site}-agent")
+}
+
+/// Returns the name of the Secret with a Site's key. It outlives the Site.
+pub fn identity(site: &str) -> String {
+    format!("{site}-identity")
+}
+
+/// Returns the name of the Service of one way in which a Site is exposed.
+pub fn tunnel(site: &str, index: usize) -> String {
+    match index {
+        0 => format!("{site}-tunnel"),
+        _ => format!("{site}-tunnel-{}", index + 1),
+    }
+}
+
+/// Returns the labels by which a Site's agents are selected. They never change.
+pub fn agent_selector(site: &str) -> BTreeMap<String, String> {
+    pairs([AGENT_LABEL, (SITE_LABEL, site)])
+}
+
+/// Returns the labels of an object that belongs to a Site.
+pub fn labels(site: &str) -> BTreeMap<String, String> {
+    pairs([MANAGED_BY, (SITE_LABEL, site), ("app.kubernetes.io/part-of", "wovenet")])
+}
+
+/// Returns the metadata of an object of a Site in the operator's namespace.
+pub fn of_site(site: &Site, name: String) -> ObjectMeta {
+    let site_name = site.metadata.name.clone().unwrap_or_default();
+    ObjectMeta {
+        name: Some(name),
+        namespace: site.metadata.namespace.clone(),
+        labels: Some(labels(&site_name)),
+        owner_references: Some(owned_by(site)),
+        ..ObjectMeta::default()
+    }
+}
+
+/// Returns the owner references of what goes with `owner`.
+pub fn owned_by<K: Resource<DynamicType = ()>>(owner: &K) -> Vec<OwnerReference> {
+    owner.controller_owner_ref(&()).into_iter().collect()
+}
+
+/// Tells whether an object was made by the operator for the owner with this uid.
+pub fn is_owned_by(metadata: &ObjectMeta, uid: Option<&str>) -> bool {
+    let owners = metadata.owner_references.as_deref().unwrap_or_default();
+    is_ours(metadata) && owners.iter().any(|owner| Some(owner.uid.as_str()) == uid)
+}
+
+/// Tells whether an object was made by the operator.
+pub fn is_ours(metadata: &ObjectMeta) -> bool {
+    metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY.0)).is_some_and(|value| value == MANAGED_BY.1)
+}
+
+fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
+    pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
