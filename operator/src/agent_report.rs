@@ -35,6 +35,8 @@ pub struct Report {
     pub sites: Vec<RemoteSite>,
     /// Its local sockets.
     pub listeners: Vec<Listener>,
+    /// Ids of its mesh keys, the one in use first.
+    pub mesh_keys: Vec<String>,
 }
 
 /// A tunnel socket of an agent.
@@ -55,6 +57,8 @@ pub struct Broker {
     pub url: String,
     /// Whether the agent is connected to it.
     pub connected: bool,
+    /// `disconnected`, `tls` or `auth`.
+    pub error_class: Option<String>,
     /// Why not.
     pub error: Option<String>,
 }
