@@ -7,7 +7,7 @@ TOOLS := $(CACHE)/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test packages lint deny unit netns clusters clusters-down bench openapi release clean
+.PHONY: help build demo test packages lint deny unit netns clusters clusters-down images bench openapi release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ clusters: ## start two real Kubernetes clusters on this machine, to look around 
 
 clusters-down: ## end them and leave nothing (root)
 	tests/cluster/cluster.sh down
+
+images: ## container images of the programs as archives, without a container engine (Rust, a C compiler and Python)
+	@images/build.sh
 
 release: ## the agent as people run it
 	$(CARGO) build --release -p wovenet-agent
