@@ -131,6 +131,11 @@ pub struct Heard {
 }
 
 impl Heard {
+    /// Tells whether the agent was never heard so far, and need not have been yet.
+    pub fn is_new(&self, now: Instant) -> bool {
+        self.report.is_none() && now.duration_since(self.at) < SILENT_AFTER
+    }
+
     /// Tells whether the agent was heard lately.
     pub fn is_alive(&self, now: Instant) -> bool {
         self.report.is_some() && now.duration_since(self.at) < SILENT_AFTER

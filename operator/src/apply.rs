@@ -184,7 +184,8 @@ fn json<K: Serialize>(object: &K) -> Value {
 fn covers(actual: &Value, wanted: &Value) -> bool {
     match (actual, wanted) {
         (Value::Object(actual), Value::Object(wanted)) => wanted.iter().all(|(key, wanted)| {
-            let empty = wanted.as_array().is_some_and(Vec::is_empty) || wanted.as_object().is_some_and(|map| map.is_empty());
+            let empty =
+                wanted.as_array().is_some_and(Vec::is_empty) || wanted.as_object().is_some_and(|map| map.is_empty());
             match actual.get(key) {
                 Some(actual) => covers(actual, wanted),
                 None => wanted.is_null() || empty,
@@ -206,7 +207,8 @@ mod tests {
     #[test]
     fn what_the_api_server_filled_in_is_no_difference_and_what_somebody_changed_is() {
         let wanted = json!({"spec": {"ports": [{"port": 80}], "type": "ClusterIP", "empty": {}}});
-        let filled = json!({"spec": {"ports": [{"port": 80, "protocol": "TCP"}], "type": "ClusterIP", "clusterIP": "10.0.0.1"}});
+        let filled =
+            json!({"spec": {"ports": [{"port": 80, "protocol": "TCP"}], "type": "ClusterIP", "clusterIP": "10.0.0.1"}});
         assert!(covers(&filled, &wanted));
         for changed in [
             json!({"spec": {"ports": [{"port": 81}], "type": "ClusterIP"}}),

@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::runtime::events::{Event, EventType, Recorder};
-use wovenet_crds::condition::{self, ConditionType};
+use wovenet_crds::condition::{self, ConditionType, Reason};
 
 use crate::apply::within;
 
@@ -15,8 +15,9 @@ pub fn transition(before: &[Condition], after: &[Condition]) -> Option<Event> {
     let ready = condition::find(after, ConditionType::Ready)?;
     let last = condition::find(before, ConditionType::Ready);
     let same = last.is_some_and(|last| (&last.status, &last.reason) == (&ready.status, &ready.reason));
-    // What was never anything else needs no word while it takes its course.
-    if same || (ready.status == "Unknown" && last.is_none()) {
+    let waits = [Reason::Pending, Reason::AgentsNotReady].iter().any(|reason| ready.reason == reason.as_str());
+    // What has not worked yet needs no word while it takes its course.
+    if same || (waits && last.is_none_or(|last| last.status != "True")) {
         return None;
     }
     Some(Event {

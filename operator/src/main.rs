@@ -31,7 +31,8 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
         Command::Run(arguments) => {
             log(&arguments);
             let result = runtime.block_on(async {
-                let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+                let (mut terminate, mut interrupt) =
+                    (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
                 let stop = async {
                     tokio::select! {
                         _ = terminate.recv() => {}

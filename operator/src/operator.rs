@@ -19,7 +19,7 @@ use tokio::time::sleep;
 use wovenet_crds::{ExposedAppStatus, RemoteAppStatus, SiteStatus, condition};
 use wovenet_identity::SiteKey;
 
-use crate::agent_report::Report;
+use crate::agent_report::{Report, SILENT_AFTER};
 use crate::apply::{Applier, ApplyError, Pauses, within};
 use crate::cli::RunArguments;
 use crate::collect::{Snapshot, Surroundings};
@@ -60,13 +60,9 @@ pub async fn run(arguments: RunArguments, stop: impl Future<Output = ()>) -> any
         stores.ready().await;
         health.ready.store(true, Ordering::Relaxed);
         tracing::info!("every kind is watched");
-        lead(client, &arguments, stores, (changes, changed), metrics).await
+        lead(client, &arguments, stores, (changes, changed), metrics, stop).await
     };
     tokio::select! {
-        () = stop => {
-            tracing::info!("the operator stops");
-            Ok(())
-        }
         result = work => result,
         served = serving => Err(anyhow::anyhow!("health and metrics cannot be served on {address}: {}", match served {
             Ok(Err(error)) => error.to_string(),
@@ -84,9 +80,19 @@ async fn lead(
     stores: Stores,
     changes: (watch::Sender<u64>, watch::Receiver<u64>),
     metrics: Metrics,
+    stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
+    let mut stop = std::pin::pin!(stop);
     let mut election = leader::take_part(client.clone(), &arguments.namespace, &arguments.name).await?;
-    election.leads.wait_for(|leads| *leads).await?;
+    let mut leads = election.leads.clone();
+    let leading = tokio::select! {
+        () = &mut stop => false,
+        led = leads.wait_for(|leads| *leads) => *led?,
+    };
+    if !leading {
+        drop(leads);
+        return election.leave().await;
+    }
     metrics.leader.set(1);
     tracing::info!(replica = arguments.name, "this replica leads");
     let key = operator_key(&client, &arguments.namespace).await?;
@@ -104,14 +110,21 @@ async fn lead(
         stores,
         pauses: Pauses::default(),
         memory: Memory::default(),
+        begun: Instant::now(),
         released: BTreeMap::new(),
     };
-    let mut leads = election.leads.clone();
-    tokio::select! {
+    let ended = tokio::select! {
+        () = &mut stop => Ok(()),
         never = operator.work(changes.1) => never,
         _ = leads.wait_for(|leads| !leads) => Err(anyhow::anyhow!("the Lease was lost to another replica")),
         ended = &mut election.task => Err(anyhow::anyhow!("the Lease cannot be followed: {:?}", ended.map(|ended| ended.err()))),
+    };
+    drop(leads);
+    if ended.is_ok() {
+        tracing::info!("the operator stops");
+        return election.leave().await;
     }
+    ended
 }
 
 /// Reads the key by which agents know the operator; makes it when there is none yet.
@@ -120,7 +133,8 @@ async fn operator_key(client: &Client, namespace: &str) -> anyhow::Result<SiteKe
     loop {
         if let Some(secret) = within(api.get_opt(names::OPERATOR_KEY_SECRET)).await? {
             let pem = secret.data.as_ref().and_then(|data| data.get(names::KEY_FIELD));
-            let pem = pem.ok_or_else(|| anyhow::anyhow!("Secret {} has no {}", names::OPERATOR_KEY_SECRET, names::KEY_FIELD))?;
+            let pem = pem
+                .ok_or_else(|| anyhow::anyhow!("Secret {} has no {}", names::OPERATOR_KEY_SECRET, names::KEY_FIELD))?;
             return Ok(SiteKey::from_pem(&pem.0).map_err(|error| {
                 anyhow::anyhow!("{} of Secret {} {error}: delete it", names::KEY_FIELD, names::OPERATOR_KEY_SECRET)
             })?);
@@ -158,6 +172,8 @@ struct Operator {
     reporter: Reporter,
     pauses: Pauses,
     memory: Memory,
+    /// When this replica began to lead.
+    begun: Instant,
     /// When ports were given back, by Site.
     released: BTreeMap<String, BTreeMap<u16, Instant>>,
 }
@@ -185,7 +201,7 @@ impl Operator {
         self.agents.follow(agents_to_follow(&plans));
         self.make_identities(&plans).await;
         self.apply(&plans, &known, &around).await;
-        self.report(&plans, &judged, &known, around.now).await;
+        self.report(&plans, &judged, &known, &around).await;
         let remembered = remember(&plans);
         self.forget(remembered, around.instant);
         timer.observe_duration();
@@ -199,6 +215,7 @@ impl Operator {
             operator_key: self.key.public(),
             now: Timestamp::now(),
             instant: Instant::now(),
+            beginning: self.begun.elapsed() < SILENT_AFTER,
         }
     }
 
@@ -227,7 +244,7 @@ impl Operator {
             wanted.slices.extend(objects.slices);
         }
         let kept = |metadata: &ObjectMeta| site_of(metadata).is_some_and(|site| frozen.contains(site));
-        let ours = |metadata: &ObjectMeta| names::is_ours(metadata) && metadata.owner_references.is_some() && !kept(metadata);
+        let ours = |metadata: &ObjectMeta| names::is_ours(metadata) && !kept(metadata);
         let mut applier = Applier {
             client: &self.client,
             pauses: &mut self.pauses,
@@ -244,8 +261,14 @@ impl Operator {
         applier.apply_all(wanted.services, &services).await;
     }
 
-    async fn report(&self, plans: &[SitePlan<'_>], judged: &Judged, known: &Snapshot, now: Timestamp) {
+    async fn report(&self, plans: &[SitePlan<'_>], judged: &Judged, known: &Snapshot, around: &Surroundings) {
+        let now = around.now;
         for plan in plans {
+            self.measure(plan);
+            // What a predecessor told of agents stands until they were heard.
+            if around.beginning && plan.is_waiting_for_agents() {
+                continue;
+            }
             let site = &plan.judged.site;
             let wanted = status::site(plan, known, now);
             self.reporter.report(&**site, site.status.as_ref(), &wanted, site_conditions).await;
@@ -257,7 +280,6 @@ impl Operator {
                 let wanted = status::remote_app(one, plan, now);
                 self.reporter.report(&*one.app, one.app.status.as_ref(), &wanted, remote_conditions).await;
             }
-            self.measure(plan);
         }
         for (app, refusal) in &judged.unattached_exposed {
             let wanted = status::unattached_exposed_app(app, refusal, now);
@@ -308,7 +330,8 @@ impl Operator {
     /// Takes over what was planned, and lets ports that were given back rest.
     fn forget(&mut self, remembered: Remembered, now: Instant) {
         for (site, given) in &self.memory.given {
-            let still: BTreeSet<u16> = remembered.given.get(site).into_iter().flatten().map(|(_, port)| *port).collect();
+            let still: BTreeSet<u16> =
+                remembered.given.get(site).into_iter().flatten().map(|(_, port)| *port).collect();
             let released = self.released.entry(site.clone()).or_default();
             released.extend(given.values().filter(|port| !still.contains(port)).map(|port| (*port, now)));
         }

@@ -94,6 +94,8 @@ pub struct PlannedAgent<'a> {
     pub ready: bool,
     /// What it told, if it was heard lately.
     pub report: Option<Arc<Report>>,
+    /// Whether it was never heard so far, and need not have been yet.
+    pub new: bool,
 }
 
 impl PlannedAgent<'_> {
@@ -193,7 +195,12 @@ fn agents<'a>(site: &str, known: &'a Snapshot, around: &Surroundings) -> Vec<Pla
         let counts = heard.is_alive(around.instant) || doubts_itself;
         heard.report.clone().filter(|_| counts)
     };
-    let planned = |pod: &'a Arc<Pod>| PlannedAgent { pod, ready: is_ready(pod), report: report(pod) };
+    let planned = |pod: &'a Arc<Pod>| PlannedAgent {
+        pod,
+        ready: is_ready(pod),
+        report: report(pod),
+        new: known.heard_of(pod).is_none_or(|heard| heard.is_new(around.instant)),
+    };
     pods.into_iter().map(planned).collect()
 }
 
@@ -228,26 +235,23 @@ fn key(one: &JudgedRemoteApp, port: &str) -> Key {
 
 fn exposed_apps(judged: &JudgedSite) -> Vec<wovenet_config::document::ExposedApp> {
     let good = judged.exposed.iter().filter(|one| one.accepted.is_ok());
-    let mut apps: Vec<_> = good
-        .filter_map(|one| Some(document::exposed_app(&one.app, one.target.as_ref().ok()?)))
-        .collect();
+    let mut apps: Vec<_> =
+        good.filter_map(|one| Some(document::exposed_app(&one.app, one.target.as_ref().ok()?))).collect();
     apps.sort_by(|one, other| one.app_name.cmp(&other.app_name));
     apps
 }
 
 fn remote_apps(judged: &JudgedSite, ports: &BTreeMap<Key, u16>) -> Vec<wovenet_config::document::RemoteApp> {
     let good = judged.remote.iter().filter(|one| one.accepted.is_ok());
-    let mut apps: Vec<_> =
-        good.flat_map(|one| document::remote_app(&one.app, &ports_of(one, ports))).collect();
+    let mut apps: Vec<_> = good.flat_map(|one| document::remote_app(&one.app, &ports_of(one, ports))).collect();
     apps.sort_by(|one, other| one.local_socket.cmp(&other.local_socket));
     apps
 }
 
 /// The listener ports of one remote app, by the name of its port.
 pub fn ports_of(one: &JudgedRemoteApp, ports: &BTreeMap<Key, u16>) -> BTreeMap<String, u16> {
-    let of_app = one.app.spec.ports.iter().filter_map(|port| {
-        Some((port.name.clone(), *ports.get(&key(one, &port.name))?))
-    });
+    let of_app =
+        one.app.spec.ports.iter().filter_map(|port| Some((port.name.clone(), *ports.get(&key(one, &port.name))?)));
     of_app.collect()
 }
 
@@ -314,11 +318,22 @@ impl SitePlan<'_> {
         }
     }
 
-    /// The agents that listen for a remote app and have a channel to a provider of it.
+    /// Whether an agent that runs was not heard yet: nothing can be told of it that was not told before.
+    pub fn is_waiting_for_agents(&self) -> bool {
+        self.agents.iter().any(|agent| agent.ready && agent.new)
+    }
+
+    /// The agents that listen for a remote app and have a channel to a provider of it. One that was not heard yet, as this
+    /// operator has just begun, keeps its place.
     pub fn serving<'b>(&'b self, one: &JudgedRemoteApp, known: &Snapshot) -> Vec<ServingAgent<'b>> {
+        let listed = listed(one, known);
         let sockets = document::local_sockets(&one.app, &ports_of(one, &self.ports));
-        let tcp: Vec<&String> = sockets.iter().map(|(_, socket)| socket).filter(|socket| socket.starts_with("tcp:")).collect();
+        let tcp: Vec<&String> =
+            sockets.iter().map(|(_, socket)| socket).filter(|socket| socket.starts_with("tcp:")).collect();
         let serves = |agent: &&PlannedAgent<'_>| {
+            if agent.new {
+                return agent.pod.metadata.uid.as_ref().is_some_and(|uid| listed.contains(uid));
+            }
             !agent.report.as_ref().is_none_or(|report| report.draining)
                 && !tcp.is_empty()
                 && tcp.iter().all(|socket| {
@@ -331,6 +346,14 @@ impl SitePlan<'_> {
         let serving = |agent: &PlannedAgent<'b>| ServingAgent { pod: agent.pod, zone: zone(agent.node(), known) };
         self.agents.iter().filter(serves).map(serving).collect()
     }
+}
+
+/// The uids of the agents that the slices of a remote app list now.
+fn listed(one: &JudgedRemoteApp, known: &Snapshot) -> BTreeSet<String> {
+    let of_app =
+        known.slices.iter().filter(|slice| names::is_owned_by(&slice.metadata, one.app.metadata.uid.as_deref()));
+    let targets = of_app.flat_map(|slice| &slice.endpoints).filter_map(|endpoint| endpoint.target_ref.as_ref());
+    targets.filter_map(|target| target.uid.clone()).collect()
 }
 
 fn zone(node: &str, known: &Snapshot) -> Option<String> {
@@ -361,7 +384,10 @@ pub fn key_refusal(site: &str, state: KeyState) -> Refusal {
         KeyState::Missing => (Reason::SecretNotFound, format!("Secret {secret} is about to be made")),
         KeyState::Damaged => (
             Reason::SecretMalformed,
-            format!("{} of Secret {secret} is no site key: restore it, or delete the Secret to become a new site", names::KEY_FIELD),
+            format!(
+                "{} of Secret {secret} is no site key: restore it, or delete the Secret to become a new site",
+                names::KEY_FIELD
+            ),
         ),
     }
 }

@@ -67,9 +67,11 @@ impl Agents {
     /// Follows exactly these agents.
     pub fn follow(&mut self, agents: BTreeMap<String, Agent>) {
         while self.running.try_join_next().is_some() {}
-        self.tasks.retain(|uid, task| agents.contains_key(uid) || {
-            task.cancel.cancel();
-            false
+        self.tasks.retain(|uid, task| {
+            agents.contains_key(uid) || {
+                task.cancel.cancel();
+                false
+            }
         });
         self.heard.lock().retain(|uid, _| agents.contains_key(uid));
         for (uid, agent) in agents {

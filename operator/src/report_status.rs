@@ -28,7 +28,13 @@ pub struct Reporter {
 
 impl Reporter {
     /// Writes `wanted` if it is not what the object has. Returns whether all is as wanted.
-    pub async fn report<K, S>(&self, object: &K, current: Option<&S>, wanted: &S, conditions: fn(&S) -> &[Condition]) -> bool
+    pub async fn report<K, S>(
+        &self,
+        object: &K,
+        current: Option<&S>,
+        wanted: &S,
+        conditions: fn(&S) -> &[Condition],
+    ) -> bool
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
         S: Serialize + PartialEq,

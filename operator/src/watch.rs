@@ -71,7 +71,15 @@ struct Watches<'a> {
 impl Watches<'_> {
     fn start<K>(&mut self, api: Api<K>) -> Store<K>
     where
-        K: Resource<DynamicType = ()> + Lookup<DynamicType = ()> + Trim + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        K: Resource<DynamicType = ()>
+            + Lookup<DynamicType = ()>
+            + Trim
+            + Clone
+            + DeserializeOwned
+            + Debug
+            + Send
+            + Sync
+            + 'static,
     {
         let writer = Writer::<K>::default();
         let store = writer.as_reader();

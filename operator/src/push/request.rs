@@ -110,7 +110,13 @@ impl Door {
         }
     }
 
-    async fn request(&self, method: Method, path: &str, body: Vec<u8>, limit: Duration) -> Result<Answer, RequestError> {
+    async fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+        limit: Duration,
+    ) -> Result<Answer, RequestError> {
         let stream = timeout(CONNECT_TIMEOUT, self.connect()).await.map_err(|_| RequestError::Timeout)??;
         let request = Request::builder()
             .method(method)

@@ -98,7 +98,11 @@ fn slice(
         metadata,
         address_type: family.to_owned(),
         ports: Some(slice_ports.collect()),
-        endpoints: agents.iter().filter_map(|agent| endpoint(agent, family, distribution)).take(ENDPOINTS_MAX).collect(),
+        endpoints: agents
+            .iter()
+            .filter_map(|agent| endpoint(agent, family, distribution))
+            .take(ENDPOINTS_MAX)
+            .collect(),
     }
 }
 
@@ -134,9 +138,8 @@ fn endpoint(agent: &ServingAgent<'_>, family: &str, distribution: Option<Traffic
 /// Returns the address of a pod in one IP family.
 pub fn address(pod: &Pod, family: &str) -> Option<String> {
     let addresses = pod.status.as_ref()?.pod_ips.as_ref()?;
-    let fits = |address: &String| {
-        address.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4() == (family == "IPv4"))
-    };
+    let fits =
+        |address: &String| address.parse::<IpAddr>().is_ok_and(|address| address.is_ipv4() == (family == "IPv4"));
     addresses.iter().map(|one| one.ip.clone()).find(fits)
 }
 

@@ -121,8 +121,7 @@ fn ingress(service: Option<&std::sync::Arc<Service>>) -> Option<String> {
 /// The address by which a node is reached from outside; else the one that its cluster knows.
 fn node_address(node: &Node) -> Option<String> {
     let addresses = node.status.as_ref()?.addresses.as_ref()?;
-    let of_type = |wanted: &str| {
-        addresses.iter().find(|one| one.type_ == wanted && one.address.parse::<IpAddr>().is_ok())
-    };
+    let of_type =
+        |wanted: &str| addresses.iter().find(|one| one.type_ == wanted && one.address.parse::<IpAddr>().is_ok());
     of_type("ExternalIP").or_else(|| of_type("InternalIP")).map(|one| one.address.clone())
 }

@@ -22,11 +22,14 @@ pub fn exposed_app(one: &JudgedExposedApp, plan: &SitePlan<'_>, now: Timestamp) 
         (_, found) => conditions.accepted(ConditionType::ResolvedRefs, found),
     }
     let served = one.accepted.is_ok() && one.target.is_ok();
-    conditions.set(ConditionType::Programmed, &match served.then(|| programmed(plan)) {
-        None => Verdict::pending("not served: see the other conditions"),
-        Some(Ok(())) => Verdict::holds(ConditionType::Programmed, "every ready agent serves it"),
-        Some(Err(verdict)) => verdict,
-    });
+    conditions.set(
+        ConditionType::Programmed,
+        &match served.then(|| programmed(plan)) {
+            None => Verdict::pending("not served: see the other conditions"),
+            Some(Ok(())) => Verdict::holds(ConditionType::Programmed, "every ready agent serves it"),
+            Some(Err(verdict)) => verdict,
+        },
+    );
     ExposedAppStatus {
         observed_generation: app.metadata.generation,
         conditions: conditions.summed_up(ExposedApp::READY_NEEDS),

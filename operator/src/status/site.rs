@@ -55,7 +55,8 @@ fn sockets(plan: &SitePlan<'_>) -> Verdict {
         return verdict;
     }
     for agent in plan.agents.iter().filter(|agent| agent.ready) {
-        let failed = agent.report.iter().flat_map(|report| &report.tunnel_sockets).find(|socket| socket.error.is_some());
+        let failed =
+            agent.report.iter().flat_map(|report| &report.tunnel_sockets).find(|socket| socket.error.is_some());
         if let Some(socket) = failed {
             let error = socket.error.clone().unwrap_or_default();
             let message = format!("the agent of node {} cannot listen on {}/udp: {error}", agent.node(), socket.listen);

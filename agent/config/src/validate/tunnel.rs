@@ -9,9 +9,8 @@ use crate::document::{self, Document};
 use crate::peer::HostPort;
 use crate::problem::shown;
 use crate::tunnel::{
-    CHANNELS_PER_SITE_DEFAULT, CHANNELS_PER_SITE_MAX, CongestionControl, LOCAL_SOCKETS_MAX, LocalSocket, NODE_ADDRESSES_MAX,
-    PublicAddress,
-    STUN_PORT, STUN_SERVERS_MAX, Scope, Tunnel, WORKERS_MAX,
+    CHANNELS_PER_SITE_DEFAULT, CHANNELS_PER_SITE_MAX, CongestionControl, LOCAL_SOCKETS_MAX, LocalSocket,
+    NODE_ADDRESSES_MAX, PublicAddress, STUN_PORT, STUN_SERVERS_MAX, Scope, Tunnel, WORKERS_MAX,
 };
 
 use super::report::Report;
