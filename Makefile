@@ -7,10 +7,10 @@ TOOLS := $(CACHE)/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test packages lint deny unit chart netns bench openapi crds release clean
+.PHONY: help build demo test packages lint deny unit chart netns clusters clusters-down images bench openapi crds release clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
 
 build: ## build everything (needs Rust and a C compiler)
 	$(CARGO) build --workspace --all-targets
@@ -43,6 +43,17 @@ chart: ## the Helm chart: linted, rendered, every object judged (helm, or what i
 
 netns: ## network-namespace tests (root)
 	@tests/netns.sh
+
+clusters: ## start two real Kubernetes clusters on this machine, to look around (root; see tests/cluster/README.md)
+	@tests/packages.sh clusters
+	tests/cluster/build.sh
+	tests/cluster/cluster.sh up
+
+clusters-down: ## end them and leave nothing (root)
+	tests/cluster/cluster.sh down
+
+images: ## container images of the programs as archives, without a container engine (Rust, a C compiler and Python)
+	@images/build.sh
 
 release: ## the agent as people run it
 	$(CARGO) build --release -p wovenet-agent

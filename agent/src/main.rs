@@ -3,6 +3,7 @@
 use std::io::{stderr, stdin, stdout};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use wovenet_agent::cli::status::StatusArguments;
@@ -26,6 +27,9 @@ enum Command {
         /// Keep no state on disk: after a restart this is another site.
         #[arg(long)]
         ephemeral: bool,
+        /// How many seconds open streams may go on after the agent was told to stop.
+        #[arg(long, value_name = "SECONDS", default_value_t = wovenet_agent::app::SHUTDOWN_GRACE.as_secs())]
+        grace: u64,
         /// Ignored, as in wovenet.
         #[arg(hide = true)]
         ignored: Vec<String>,
@@ -75,9 +79,9 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
     let out = &mut stdout();
     let file = || configuration_file(arguments.config.clone());
     match arguments.command {
-        Command::Run { ephemeral, .. } => {
+        Command::Run { ephemeral, grace, .. } => {
             let file = file()?;
-            run::run(file, ephemeral)
+            run::run(file, ephemeral, Duration::from_secs(grace))
         }
         Command::Check { file: Some(named) } => check::check(&named, out),
         Command::Check { file: None } => check::check(&file()?, out),

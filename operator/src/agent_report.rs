@@ -35,6 +35,8 @@ pub struct Report {
     pub sites: Vec<RemoteSite>,
     /// Its local sockets.
     pub listeners: Vec<Listener>,
+    /// Ids of its mesh keys, the one in use first.
+    pub mesh_keys: Vec<String>,
 }
 
 /// A tunnel socket of an agent.
@@ -55,6 +57,8 @@ pub struct Broker {
     pub url: String,
     /// Whether the agent is connected to it.
     pub connected: bool,
+    /// `disconnected`, `tls` or `auth`.
+    pub error_class: Option<String>,
     /// Why not.
     pub error: Option<String>,
 }
@@ -127,6 +131,11 @@ pub struct Heard {
 }
 
 impl Heard {
+    /// Tells whether the agent was never heard so far, and need not have been yet.
+    pub fn is_new(&self, now: Instant) -> bool {
+        self.report.is_none() && now.duration_since(self.at) < SILENT_AFTER
+    }
+
     /// Tells whether the agent was heard lately.
     pub fn is_alive(&self, now: Instant) -> bool {
         self.report.is_some() && now.duration_since(self.at) < SILENT_AFTER

@@ -63,6 +63,8 @@ pub struct Surroundings {
     pub now: Timestamp,
     /// The time for waits.
     pub instant: Instant,
+    /// Whether this operator has just begun, so that most agents were not heard yet.
+    pub beginning: bool,
 }
 
 impl Snapshot {

@@ -80,11 +80,33 @@ pub fn is_owned_by(metadata: &ObjectMeta, uid: Option<&str>) -> bool {
     is_ours(metadata) && owners.iter().any(|owner| Some(owner.uid.as_str()) == uid)
 }
 
-/// Tells whether an object was made by the operator.
+/// Tells whether an object was made by the operator for one of its kinds. The label alone does not tell: Kubernetes
+/// copies the labels of a Service to the EndpointSlices that it makes for it.
 pub fn is_ours(metadata: &ObjectMeta) -> bool {
-    metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY.0)).is_some_and(|value| value == MANAGED_BY.1)
+    let group = format!("{}/", wovenet_crds::GROUP);
+    let owners = metadata.owner_references.as_deref().unwrap_or_default();
+    let labels = metadata.labels.as_ref();
+    labels.and_then(|labels| labels.get(MANAGED_BY.0)).is_some_and(|value| value == MANAGED_BY.1)
+        && owners.iter().any(|owner| owner.api_version.starts_with(&group) && owner.controller == Some(true))
 }
 
 fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn metadata(owner: &str) -> ObjectMeta {
+        let owner = OwnerReference { api_version: owner.into(), controller: Some(true), ..OwnerReference::default() };
+        ObjectMeta { labels: Some(labels("site")), owner_references: Some(vec![owner]), ..ObjectMeta::default() }
+    }
+
+    #[test]
+    fn what_kubernetes_makes_for_a_service_of_ours_is_not_ours_though_it_has_its_labels() {
+        assert!(is_ours(&metadata("wovenet.io/v1alpha1")));
+        assert!(!is_ours(&metadata("v1")));
+        assert!(!is_ours(&ObjectMeta { labels: Some(labels("site")), ..ObjectMeta::default() }));
+    }
 }

@@ -20,7 +20,7 @@ pub use message_channel::{MessageChannel, Mqtt};
 pub use peer::Peer;
 pub(crate) use redact::redact_url;
 pub use text::{DurationText, SecretValue};
-pub use tunnel::{Detector, LocalSocket, StunDetector, Tunnel};
+pub use tunnel::{Detector, LocalSocket, NodeAddress, StunDetector, Tunnel};
 
 /// The largest document, in bytes.
 pub const DOCUMENT_MAX_BYTES: usize = 1 << 20;

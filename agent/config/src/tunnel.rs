@@ -1,5 +1,6 @@
 //! Tunnel sockets and settings.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
 use url::Url;
@@ -18,6 +19,9 @@ pub const STUN_SERVERS_MAX: usize = 16;
 pub const WORKERS_MAX: u8 = 64;
 /// The most tunnel sockets of one agent.
 pub const LOCAL_SOCKETS_MAX: usize = 16;
+
+/// The most nodes of which a tunnel socket names the address.
+pub const NODE_ADDRESSES_MAX: usize = 5_000;
 
 /// How this site's tunnels are built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,6 +72,8 @@ pub enum PublicAddress {
     Http(Url),
     /// Asked from STUN servers (`autoStunDetect`, RFC 8489), each `host:port`.
     Stun(Vec<String>),
+    /// That of the node that the agent runs on; an agent of another node announces none.
+    OfNode(BTreeMap<String, IpAddr>),
 }
 
 /// Who answers at an endpoint.

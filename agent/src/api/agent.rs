@@ -83,6 +83,9 @@ pub struct BrokerStatus {
     pub url: String,
     /// Whether the agent is connected to it.
     pub connected: bool,
+    /// What kind of error: `disconnected`, `tls` or `auth`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_class: Option<&'static str>,
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

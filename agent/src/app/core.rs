@@ -139,6 +139,7 @@ impl Core {
             handle.sockets(),
             own_addresses::worth_a_look(network.clone(), handle.clone()),
             own,
+            identity.host.clone(),
         ));
         let forward = Arc::new(Forward::start(ForwardSettings {
             opener: Arc::new(handle.clone()),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
-use wovenet_config::tunnel::{LocalSocket, Tunnel};
+use wovenet_config::tunnel::{LocalSocket, PublicAddress, Tunnel};
 
 use crate::discovery::addresses::Addresses;
 use crate::discovery::network::interface_addresses;
@@ -24,10 +24,11 @@ pub(super) async fn follow(
     mut sockets: watch::Receiver<SocketStates>,
     network: watch::Receiver<u64>,
     own: watch::Sender<OwnStatement>,
+    host: String,
 ) {
     loop {
         let configured = tunnel.borrow_and_update().local_sockets.clone();
-        let (listening, bound) = listening(&configured, &sockets.borrow_and_update());
+        let (listening, bound) = listening(&of_host(configured, &host), &sockets.borrow_and_update());
         let nothing_listens = listening.is_empty();
         let addresses = Addresses::start(listening, bound, network.clone());
         let mut found = addresses.subscribe();
@@ -73,6 +74,18 @@ pub(super) fn worth_a_look(mut network: watch::Receiver<u64>, tunnels: TunnelHan
     seen
 }
 
+/// Replaces the addresses of nodes by that of this one; a socket of which it is not known is not announced.
+fn of_host(sockets: Vec<LocalSocket>, host: &str) -> Vec<LocalSocket> {
+    let resolve = |socket: LocalSocket| match &socket.public {
+        PublicAddress::OfNode(addresses) => {
+            let public = PublicAddress::Fixed(*addresses.get(host)?);
+            Some(LocalSocket { public, ..socket })
+        }
+        _ => Some(socket),
+    };
+    sockets.into_iter().filter_map(resolve).collect()
+}
+
 fn listening(configured: &[LocalSocket], states: &SocketStates) -> (Vec<LocalSocket>, BTreeMap<usize, u16>) {
     let bound_port = |socket: &LocalSocket| match states.get(&socket.listen) {
         Some(SocketState::Listening(address)) => Some(address.port()),
@@ -111,4 +124,23 @@ pub(super) fn node_addresses(mut network: watch::Receiver<u64>) -> NodeAddresses
         }
     });
     Arc::new(move || known.load().as_ref().clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use wovenet_config::tunnel::Scope;
+
+    use super::*;
+
+    #[test]
+    fn of_the_addresses_of_nodes_an_agent_announces_its_own() {
+        let addresses = [("one", "192.0.2.1"), ("two", "192.0.2.2")];
+        let addresses = addresses.map(|(node, address)| (node.to_owned(), address.parse().unwrap()));
+        let public = PublicAddress::OfNode(addresses.into());
+        let socket =
+            LocalSocket { listen: "0.0.0.0:51820".parse().unwrap(), public, public_port: 30_820, scope: Scope::Agent };
+        let of_two = of_host(vec![socket.clone()], "two");
+        assert_eq!(of_two[0].public, PublicAddress::Fixed("192.0.2.2".parse().unwrap()));
+        assert!(of_host(vec![socket], "three").is_empty());
+    }
 }

@@ -71,6 +71,7 @@ fn brokers(core: &Core) -> Vec<BrokerStatus> {
     let status = |broker: crate::discovery::BrokerState| BrokerStatus {
         url: broker.url,
         connected: broker.connected,
+        error_class: broker.error.as_ref().filter(|_| !broker.connected).map(|error| error.class.label()),
         error: broker.error.filter(|_| !broker.connected).map(|error| error.to_string()),
     };
     core.brokers().into_iter().map(status).collect()

@@ -1,10 +1,11 @@
 //! `wovenet-agent run`: telemetry, start, signals, stop.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::app::{App, SHUTDOWN_GRACE, StartOptions};
+use crate::app::{App, StartOptions};
 use crate::cli::load_file;
 use crate::telemetry;
 
@@ -15,7 +16,7 @@ const RUNTIME_THREADS: usize = 2;
 ///
 /// # Errors
 /// What keeps the agent from starting.
-pub fn run(file: PathBuf, ephemeral: bool) -> anyhow::Result<()> {
+pub fn run(file: PathBuf, ephemeral: bool, grace: Duration) -> anyhow::Result<()> {
     let loaded = load_file(&file)?;
     let level = telemetry::start(&loaded.config.logger)?;
     loaded.warnings.iter().for_each(|problem| tracing::warn!(%problem, "doubtful configuration"));
@@ -32,11 +33,11 @@ pub fn run(file: PathBuf, ephemeral: bool) -> anyhow::Result<()> {
         let app = App::start(loaded, options, level, metrics).await?;
         stop.recv().await;
         tokio::select! {
-            () = app.shutdown(SHUTDOWN_GRACE) => Ok(()),
+            () = app.shutdown(grace) => Ok(()),
             () = stop.recv() => Err(anyhow::anyhow!("stopped by a second signal before all streams had ended")),
         }
     });
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    runtime.shutdown_timeout(Duration::from_secs(1));
     outcome
 }
 

@@ -124,7 +124,7 @@ impl Actor {
 
 fn endpoint(socket: &LocalSocket, at: SocketAddr, place: usize) -> EndpointAddress {
     let learned = match socket.public {
-        PublicAddress::Fixed(_) => Learned::Configured,
+        PublicAddress::Fixed(_) | PublicAddress::OfNode(_) => Learned::Configured,
         PublicAddress::Listen => Learned::Interface,
         PublicAddress::Http(_) => Learned::Http,
         PublicAddress::Stun(_) => Learned::Stun,
@@ -143,6 +143,7 @@ fn endpoint(socket: &LocalSocket, at: SocketAddr, place: usize) -> EndpointAddre
 async fn look_up_one(socket: &LocalSocket) -> Option<Vec<IpAddr>> {
     let found = match &socket.public {
         PublicAddress::Fixed(address) => return Some(vec![*address]),
+        PublicAddress::OfNode(_) => return Some(Vec::new()),
         PublicAddress::Listen if !socket.listen.ip().is_unspecified() => return Some(vec![socket.listen.ip()]),
         PublicAddress::Listen => {
             let listed = interface_addresses().await.map(|all| of_wildcard(&all));

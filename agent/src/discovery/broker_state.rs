@@ -39,7 +39,8 @@ pub enum BrokerErrorClass {
 }
 
 impl BrokerErrorClass {
-    pub(super) fn label(self) -> &'static str {
+    /// Returns the class as status and metrics name it.
+    pub fn label(self) -> &'static str {
         match self {
             Self::Disconnected => "disconnected",
             Self::Tls => "tls",

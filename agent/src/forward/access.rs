@@ -51,10 +51,11 @@ pub(super) fn decide(
         return Err(Cause::SiteNotAllowed);
     }
     match (&app.target, &header.port) {
-        (Target::Single(socket), None) => Ok(socket.clone()),
+        // Where there is one port, it is meant, by whatever name the other site calls it.
+        (Target::Single(socket), _) => Ok(socket.clone()),
         (Target::Ports(ports), Some(port)) => named_port(ports, port),
         (Target::Range(range), None) => range_member(range, header.target.as_deref(), node_addresses),
-        (Target::Single(_) | Target::Range(_), Some(_)) | (Target::Ports(_), None) => Err(Cause::NoSuchPort),
+        (Target::Range(_), Some(_)) | (Target::Ports(_), None) => Err(Cause::NoSuchPort),
     }
 }
 

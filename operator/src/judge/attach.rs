@@ -1,7 +1,7 @@
 //! Which Site an app attaches to.
 
 use kube::ResourceExt;
-use kube::core::Selector;
+use kube::core::{Selector, SelectorExt};
 use wovenet_crds::Site;
 use wovenet_crds::condition::Reason;
 use wovenet_crds::reference::SiteReference;

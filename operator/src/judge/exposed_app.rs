@@ -83,9 +83,10 @@ fn target(app: &ExposedApp, site: &Site, known: &Snapshot) -> Result<Target, Ref
 fn service_target(app: &ExposedApp, wanted: &ServiceTarget, site: &Site, known: &Snapshot) -> Result<Target, Refusal> {
     let (namespace, name) = (app.namespace().unwrap_or_default(), &wanted.name);
     let place = (namespace.clone(), name.clone());
-    let service = known.services.get(&place).ok_or_else(|| {
-        (Reason::ServiceNotFound, format!("Service {name} does not exist in namespace {namespace}"))
-    })?;
+    let service = known
+        .services
+        .get(&place)
+        .ok_or_else(|| (Reason::ServiceNotFound, format!("Service {name} does not exist in namespace {namespace}")))?;
     let spec = service.spec.clone().unwrap_or_default();
     if spec.type_.as_deref() == Some("ExternalName") {
         let message = format!("Service {name} is an ExternalName: use spec.address instead");
@@ -96,16 +97,20 @@ fn service_target(app: &ExposedApp, wanted: &ServiceTarget, site: &Site, known: 
             let message = format!("Service {name} is headless: give the app a Service with a cluster IP");
             return Err((Reason::Invalid, message));
         }
-        Some(address) => address.parse::<IpAddr>().map_err(|_| (Reason::Invalid, format!("Service {name} has no IP")))?,
+        Some(address) => {
+            address.parse::<IpAddr>().map_err(|_| (Reason::Invalid, format!("Service {name} has no IP")))?
+        }
     };
     permit_endpoints(service, &namespace, site, known)?;
-    let sockets = wanted.ports.iter().map(|wanted| {
-        let port = spec.ports.iter().flatten().find(|port| is_meant(port, wanted)).ok_or_else(|| {
-            (Reason::PortNotFound, format!("Service {name} has no TCP port {}", text(wanted)))
-        })?;
-        let socket = std::net::SocketAddr::new(address, port.port as u16);
-        Ok((port.name.clone().unwrap_or_else(|| port.port.to_string()), format!("tcp:{socket}")))
-    });
+    let sockets =
+        wanted.ports.iter().map(|wanted| {
+            let port =
+                spec.ports.iter().flatten().find(|port| is_meant(port, wanted)).ok_or_else(|| {
+                    (Reason::PortNotFound, format!("Service {name} has no TCP port {}", text(wanted)))
+                })?;
+            let socket = std::net::SocketAddr::new(address, port.port as u16);
+            Ok((port.name.clone().unwrap_or_else(|| port.port.to_string()), format!("tcp:{socket}")))
+        });
     sockets.collect::<Result<_, Refusal>>().map(Target::Sockets)
 }
 
@@ -150,7 +155,8 @@ fn permit_block(block: &str, site: &Site) -> Result<(), Refusal> {
     match permitted.into_iter().any(|permitted| permitted.contains(&wanted)) {
         true => Ok(()),
         false => {
-            let message = format!("Site {} does not permit {block}: see its spec.permissions.addresses", site.name_any());
+            let message =
+                format!("Site {} does not permit {block}: see its spec.permissions.addresses", site.name_any());
             Err((Reason::NotPermitted, message))
         }
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::ResourceExt;
+use wovenet_crds::RemoteApp;
 use wovenet_crds::condition::Reason;
 use wovenet_crds::remote_app::Port;
-use wovenet_crds::RemoteApp;
 
 use super::{JudgedRemoteApp, JudgedSite, Refusal, exposed_app, site};
 use crate::collect::{Place, Snapshot};
@@ -33,7 +33,8 @@ fn accept(app: &RemoteApp, attached: &JudgedSite, known: &Snapshot, taken: &mut 
         return Err((Reason::Invalid, "spec.from names this site itself: use its Service instead".to_owned()));
     }
     // Any port will do to judge the rest.
-    let ports = app.spec.ports.iter().zip(1..).map(|(port, number): (&Port, u16)| (port.name.clone(), number)).collect();
+    let ports =
+        app.spec.ports.iter().zip(1..).map(|(port, number): (&Port, u16)| (port.name.clone(), number)).collect();
     let mut alone = site::plain();
     alone.remote_apps = document::remote_app(app, &ports);
     site::check(&alone).map_err(|problem| (Reason::Invalid, problem))?;

@@ -5,7 +5,7 @@ use wovenet_crds::Site;
 use wovenet_crds::condition::Reason;
 use wovenet_crds::site::{PRIMARY_KEY, SECONDARY_KEY};
 
-use super::{Refusal, References};
+use super::{References, Refusal};
 use crate::collect::Snapshot;
 use crate::render::document::CA_FIELD;
 

@@ -72,7 +72,8 @@ pub(super) fn skeleton(site: &Site, around: &Surroundings) -> Document {
 /// Tells the first error of a document.
 pub(super) fn check(document: &Document) -> Result<(), String> {
     let Err(problems) = validate(document) else { return Ok(()) };
-    let error = problems.into_iter().find(|problem| problem.severity == Severity::Error && problem.path != "crypto.key");
+    let error =
+        problems.into_iter().find(|problem| problem.severity == Severity::Error && problem.path != "crypto.key");
     error.map_or(Ok(()), |problem| Err(format!("{}: {}", problem.path, problem.message)))
 }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet};
 use k8s_openapi::api::core::v1::{
-    Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, ExecAction, HTTPGetAction,
-    HostPathVolumeSource, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, Probe,
-    ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+    Capabilities, Container, ContainerPort, EmptyDirVolumeSource, EnvVar, EnvVarSource, HTTPGetAction,
+    HostPathVolumeSource, Lifecycle, LifecycleHandler, ObjectFieldSelector, PodSecurityContext, PodSpec,
+    PodTemplateSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, SleepAction,
+    Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
@@ -17,14 +18,16 @@ use wovenet_crds::site::ExposeType;
 
 use crate::collect::Surroundings;
 use crate::names::{self, API_PORT, HEALTH_PORT};
-use crate::render::document::{CA_DIRECTORY, CA_FIELD, CONFIG_DIRECTORY, IDENTITY_DIRECTORY, STATE_DIRECTORY};
+use crate::render::document::{CA_DIRECTORY, CONFIG_DIRECTORY, IDENTITY_DIRECTORY, STATE_DIRECTORY};
 
 /// The user and group of the agent in its image.
 const USER: i64 = 65_532;
 /// Secrets are readable to the agent's group only.
 const SECRET_MODE: i32 = 0o440;
-/// What a pod gets beyond the drain to close its channels.
-const GRACE_AFTER_DRAIN_SECONDS: i64 = 15;
+/// How long an agent that is to go still takes new clients: until no kube-proxy sends any.
+const LINGER_SECONDS: i64 = 5;
+/// What a pod gets beyond linger and drain to close its channels.
+const GOODBYE_SECONDS: i64 = 10;
 /// The memory and CPU of an agent unless the Site says otherwise.
 const REQUESTS: [(&str, &str); 2] = [("cpu", "50m"), ("memory", "64Mi")];
 /// The memory that an agent may use unless the Site says otherwise; windows are sized from it.
@@ -70,7 +73,7 @@ fn pod(site: &Site, around: &Surroundings) -> PodSpec {
         host_network: on_host_network.then_some(true),
         dns_policy: on_host_network.then(|| "ClusterFirstWithHostNet".to_owned()),
         node_selector: Some(node_selector),
-        tolerations: (!agents.tolerations.is_empty()).then(|| agents.tolerations.iter().map(toleration).collect()),
+        tolerations: (!agents.tolerations.is_empty()).then(|| agents.tolerations.clone()),
         priority_class_name: agents.priority_class_name.clone(),
         security_context: Some(PodSecurityContext {
             run_as_non_root: Some(true),
@@ -80,7 +83,7 @@ fn pod(site: &Site, around: &Surroundings) -> PodSpec {
             seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), ..SeccompProfile::default() }),
             ..PodSecurityContext::default()
         }),
-        termination_grace_period_seconds: Some(i64::from(agents.drain_seconds) + GRACE_AFTER_DRAIN_SECONDS),
+        termination_grace_period_seconds: Some(LINGER_SECONDS + i64::from(agents.drain_seconds) + GOODBYE_SECONDS),
         volumes: Some(volumes(site)),
         ..PodSpec::default()
     }
@@ -95,11 +98,18 @@ fn container(site: &Site, around: &Surroundings) -> Container {
             "run".to_owned(),
             "--config".to_owned(),
             format!("{CONFIG_DIRECTORY}/{}", names::CONFIG_FIELD),
-            "--drain".to_owned(),
-            format!("{}s", site.spec.agents.drain_seconds),
+            "--grace".to_owned(),
+            site.spec.agents.drain_seconds.to_string(),
         ]),
         env: Some(vec![node_name()]),
         ports: Some(ports(site)),
+        lifecycle: Some(Lifecycle {
+            pre_stop: Some(LifecycleHandler {
+                sleep: Some(SleepAction { seconds: LINGER_SECONDS }),
+                ..LifecycleHandler::default()
+            }),
+            ..Lifecycle::default()
+        }),
         liveness_probe: Some(probe("/livez", 10, 3)),
         readiness_probe: Some(probe("/readyz", 2, 1)),
         startup_probe: Some(probe("/livez", 1, 60)),
@@ -148,7 +158,6 @@ fn probe(path: &str, period_seconds: i32, failures: i32) -> Probe {
             port: IntOrString::Int(i32::from(HEALTH_PORT)),
             ..HTTPGetAction::default()
         }),
-        exec: None::<ExecAction>,
         period_seconds: Some(period_seconds),
         failure_threshold: Some(failures),
         timeout_seconds: Some(2),
@@ -161,7 +170,7 @@ fn resources(site: &Site) -> ResourceRequirements {
         list.iter().map(|(name, amount)| ((*name).to_owned(), Quantity((*amount).to_owned()))).collect()
     };
     match &site.spec.agents.resources {
-        Some(resources) => crate::render::agents::given(resources),
+        Some(resources) => resources.clone().into(),
         None => ResourceRequirements {
             requests: Some(defaults(&REQUESTS)),
             limits: Some(defaults(&LIMITS)),
@@ -176,11 +185,7 @@ fn volumes(site: &Site) -> Vec<Volume> {
     let mut volumes = vec![
         secret("config", names::agent(&name)),
         secret("identity", names::identity(&name)),
-        Volume {
-            name: "state".to_owned(),
-            empty_dir: Some(EmptyDirVolumeSource::default()),
-            ..Volume::default()
-        },
+        Volume { name: "state".to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() },
     ];
     if let Some(ca) = ca_secret(site) {
         volumes.push(secret("ca", ca));
@@ -232,6 +237,5 @@ fn mounts(site: &Site) -> Vec<VolumeMount> {
 }
 
 fn ca_secret(site: &Site) -> Option<String> {
-    debug_assert!(!CA_FIELD.is_empty());
     Some(site.spec.message_channel.as_ref()?.mqtt.ca_secret_ref.as_ref()?.name.clone())
 }

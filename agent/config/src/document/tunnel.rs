@@ -50,9 +50,24 @@ pub struct LocalSocket {
     /// Servers for `autoStunDetect`; else the list `stun`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stun_detector: Option<StunDetector>,
+    /// Instead of `publicAddress`: the IP address of each node.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub node_addresses: Vec<NodeAddress>,
     /// `agent` or `site`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<String>,
+}
+
+/// The address of one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodeAddress {
+    /// The node, as in `nodeName`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_name: Option<String>,
+    /// Its IP address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
 }
 
 /// A web page that answers with the address of its caller.

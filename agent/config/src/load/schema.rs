@@ -85,6 +85,7 @@ const LOCAL_SOCKET: &[Field] = &[
     field("listenPort", Number),
     field("httpDetector", Section(&[field("url", Secret)])),
     field("stunDetector", Section(&[field("servers", Texts)])),
+    field("nodeAddresses", Sections(&[field("nodeName", Text), field("address", Text)])),
     field("scope", Text),
 ];
 

@@ -1,5 +1,6 @@
 //! Judges tunnel sockets and settings.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use url::Url;
@@ -8,8 +9,8 @@ use crate::document::{self, Document};
 use crate::peer::HostPort;
 use crate::problem::shown;
 use crate::tunnel::{
-    CHANNELS_PER_SITE_DEFAULT, CHANNELS_PER_SITE_MAX, CongestionControl, LOCAL_SOCKETS_MAX, LocalSocket, PublicAddress,
-    STUN_PORT, STUN_SERVERS_MAX, Scope, Tunnel, WORKERS_MAX,
+    CHANNELS_PER_SITE_DEFAULT, CHANNELS_PER_SITE_MAX, CongestionControl, LOCAL_SOCKETS_MAX, LocalSocket,
+    NODE_ADDRESSES_MAX, PublicAddress, STUN_PORT, STUN_SERVERS_MAX, Scope, Tunnel, WORKERS_MAX,
 };
 
 use super::report::Report;
@@ -149,6 +150,7 @@ impl SocketJudge<'_> {
     /// `None` is an error, `Some(None)` an absent address.
     fn public_address(&mut self, mode: Option<Mode>) -> Option<Option<PublicAddress>> {
         match super::filled(self.socket.public_address.as_deref()) {
+            None if !self.socket.node_addresses.is_empty() => self.node_addresses().map(Some),
             None if mode == Some(Mode::PortForwarding) => {
                 self.error("publicAddress", "is required with port-forwarding: the address of the gateway");
                 None
@@ -171,6 +173,17 @@ impl SocketJudge<'_> {
                 Some(Some(PublicAddress::Listen))
             }
         }
+    }
+
+    fn node_addresses(&mut self) -> Option<PublicAddress> {
+        let written = &self.socket.node_addresses;
+        self.report.at_most(&format!("{}.nodeAddresses", self.path), written.len(), NODE_ADDRESSES_MAX);
+        let mut addresses = BTreeMap::new();
+        for (index, node) in written.iter().enumerate().take(NODE_ADDRESSES_MAX) {
+            let address = self.address(&format!("nodeAddresses[{index}].address"), node.address.as_deref()?, &[])?;
+            addresses.insert(node.node_name.clone()?, address);
+        }
+        Some(PublicAddress::OfNode(addresses))
     }
 
     fn address(&mut self, key: &str, text: &str, words: &[&str]) -> Option<IpAddr> {

@@ -21,6 +21,7 @@ pub(crate) fn status() -> Status {
             error: None,
         }],
         brokers: vec![BrokerStatus {
+            error_class: None,
             url: "mqtts://broker.example.org".into(),
             connected: false,
             error: Some("connection refused".into()),

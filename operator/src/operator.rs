@@ -1,0 +1,404 @@
+//! The loop: whenever something changed, look at everything and make it as it must be.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::runtime::events::{Recorder, Reporter as EventReporter};
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use wovenet_crds::{ExposedAppStatus, RemoteAppStatus, SiteStatus, condition};
+use wovenet_identity::SiteKey;
+
+use crate::agent_report::{Report, SILENT_AFTER};
+use crate::apply::{Applier, ApplyError, Pauses, within};
+use crate::cli::RunArguments;
+use crate::collect::{Snapshot, Surroundings};
+use crate::health::{self, Health};
+use crate::judge::{Judged, judge};
+use crate::leader;
+use crate::metrics::Metrics;
+use crate::names;
+use crate::plan::{Configuration, KeyState, Memory, Objects, SitePlan, plan_all};
+use crate::ports::Key;
+use crate::push::{Agent, Agents};
+use crate::render::remote_app::address;
+use crate::report_status::Reporter;
+use crate::status;
+use crate::watch::Stores;
+
+/// Changes that come together are looked at together.
+const SETTLE: Duration = Duration::from_millis(100);
+/// Silent agents and paused objects are looked at this often, even when nothing changes.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// A listener port that was given back is not given to another app for so long: a stale kube-proxy still sends there.
+const PORT_RESTS: Duration = Duration::from_secs(300);
+
+/// Runs the operator until it loses the Lease or `stop` ends.
+///
+/// # Errors
+/// What keeps it from going on; the process is to end then.
+pub async fn run(arguments: RunArguments, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let metrics = Metrics::register()?;
+    let health = Health { metrics: metrics.clone(), ready: Arc::default() };
+    let client = Client::try_default().await?;
+    let (changes, changed) = watch::channel(0u64);
+    let mut tasks = JoinSet::new();
+    let stores = crate::watch::start(&client, &arguments.namespace, &changes, &metrics, &mut tasks);
+    let (address, served) = (arguments.metrics_addr, health.clone());
+    let serving = tokio::spawn(async move { health::serve(address, served).await });
+    let work = async {
+        stores.ready().await;
+        health.ready.store(true, Ordering::Relaxed);
+        tracing::info!("every kind is watched");
+        lead(client, &arguments, stores, (changes, changed), metrics, stop).await
+    };
+    tokio::select! {
+        result = work => result,
+        served = serving => Err(anyhow::anyhow!("health and metrics cannot be served on {address}: {}", match served {
+            Ok(Err(error)) => error.to_string(),
+            Ok(Ok(())) => "it ended".to_owned(),
+            Err(error) => error.to_string(),
+        })),
+        Some(ended) = tasks.join_next() => Err(anyhow::anyhow!("a watch ended: {ended:?}")),
+    }
+}
+
+/// Waits for the Lease, then works until it is lost.
+async fn lead(
+    client: Client,
+    arguments: &RunArguments,
+    stores: Stores,
+    changes: (watch::Sender<u64>, watch::Receiver<u64>),
+    metrics: Metrics,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let mut stop = std::pin::pin!(stop);
+    let mut election = leader::take_part(client.clone(), &arguments.namespace, &arguments.name).await?;
+    let mut leads = election.leads.clone();
+    let leading = tokio::select! {
+        () = &mut stop => false,
+        led = leads.wait_for(|leads| *leads) => *led?,
+    };
+    if !leading {
+        drop(leads);
+        return election.leave().await;
+    }
+    metrics.leader.set(1);
+    tracing::info!(replica = arguments.name, "this replica leads");
+    let key = operator_key(&client, &arguments.namespace).await?;
+    let recorder = Recorder::new(
+        client.clone(),
+        EventReporter { controller: names::FIELD_MANAGER.to_owned(), instance: Some(arguments.name.clone()) },
+    );
+    let operator = Operator {
+        reporter: Reporter { client: client.clone(), recorder, metrics: metrics.clone() },
+        agents: Agents::new(key.clone(), changes.0),
+        arguments: arguments.clone(),
+        client,
+        metrics,
+        key,
+        stores,
+        pauses: Pauses::default(),
+        memory: Memory::default(),
+        begun: Instant::now(),
+        released: BTreeMap::new(),
+    };
+    let ended = tokio::select! {
+        () = &mut stop => Ok(()),
+        never = operator.work(changes.1) => never,
+        _ = leads.wait_for(|leads| !leads) => Err(anyhow::anyhow!("the Lease was lost to another replica")),
+        ended = &mut election.task => Err(anyhow::anyhow!("the Lease cannot be followed: {:?}", ended.map(|ended| ended.err()))),
+    };
+    drop(leads);
+    if ended.is_ok() {
+        tracing::info!("the operator stops");
+        return election.leave().await;
+    }
+    ended
+}
+
+/// Reads the key by which agents know the operator; makes it when there is none yet.
+async fn operator_key(client: &Client, namespace: &str) -> anyhow::Result<SiteKey> {
+    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
+    loop {
+        if let Some(secret) = within(api.get_opt(names::OPERATOR_KEY_SECRET)).await? {
+            let pem = secret.data.as_ref().and_then(|data| data.get(names::KEY_FIELD));
+            let pem = pem
+                .ok_or_else(|| anyhow::anyhow!("Secret {} has no {}", names::OPERATOR_KEY_SECRET, names::KEY_FIELD))?;
+            return Ok(SiteKey::from_pem(&pem.0).map_err(|error| {
+                anyhow::anyhow!("{} of Secret {} {error}: delete it", names::KEY_FIELD, names::OPERATOR_KEY_SECRET)
+            })?);
+        }
+        create_key(&api, names::OPERATOR_KEY_SECRET, BTreeMap::new()).await?;
+    }
+}
+
+/// Makes a Secret with a new key. One that exists stays.
+async fn create_key(api: &Api<Secret>, name: &str, mut labels: BTreeMap<String, String>) -> anyhow::Result<()> {
+    labels.insert(names::MANAGED_BY.0.to_owned(), names::MANAGED_BY.1.to_owned());
+    let pem = SiteKey::generate()?.to_pem();
+    let secret = Secret {
+        metadata: ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() },
+        data: Some(BTreeMap::from([(names::KEY_FIELD.to_owned(), ByteString(pem.as_bytes().to_vec()))])),
+        type_: Some("Opaque".to_owned()),
+        ..Secret::default()
+    };
+    match within(api.create(&PostParams::default(), &secret)).await {
+        Ok(_) => tracing::info!(secret = name, "made a key"),
+        Err(ApplyError::Api(kube::Error::Api(status))) if status.code == 409 => {}
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// The leader.
+struct Operator {
+    client: Client,
+    arguments: RunArguments,
+    metrics: Metrics,
+    key: SiteKey,
+    stores: Stores,
+    agents: Agents,
+    reporter: Reporter,
+    pauses: Pauses,
+    memory: Memory,
+    /// When this replica began to lead.
+    begun: Instant,
+    /// When ports were given back, by Site.
+    released: BTreeMap<String, BTreeMap<u16, Instant>>,
+}
+
+impl Operator {
+    async fn work(mut self, mut changed: watch::Receiver<u64>) -> anyhow::Result<()> {
+        loop {
+            changed.mark_unchanged();
+            self.round().await;
+            tokio::select! {
+                result = changed.changed() => result?,
+                () = sleep(LOOK_EVERY) => continue,
+            }
+            sleep(SETTLE).await;
+        }
+    }
+
+    async fn round(&mut self) {
+        let timer = self.metrics.round_seconds.start_timer();
+        self.metrics.rounds.inc();
+        let around = self.surroundings();
+        let known = self.stores.snapshot(&self.arguments.namespace, self.agents.heard());
+        let judged = judge(&known, &around);
+        let plans = plan_all(&judged, &known, &around, &self.memory);
+        self.agents.follow(agents_to_follow(&plans));
+        self.make_identities(&plans).await;
+        self.apply(&plans, &known, &around).await;
+        self.report(&plans, &judged, &known, &around).await;
+        let remembered = remember(&plans);
+        self.forget(remembered, around.instant);
+        timer.observe_duration();
+    }
+
+    fn surroundings(&self) -> Surroundings {
+        Surroundings {
+            namespace: self.arguments.namespace.clone(),
+            agent_image: self.arguments.agent_image.clone(),
+            agent_pull_policy: self.arguments.agent_pull_policy.clone(),
+            operator_key: self.key.public(),
+            now: Timestamp::now(),
+            instant: Instant::now(),
+            beginning: self.begun.elapsed() < SILENT_AFTER,
+        }
+    }
+
+    async fn make_identities(&self, plans: &[SitePlan<'_>]) {
+        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.arguments.namespace);
+        for plan in plans.iter().filter(|plan| plan.key.as_ref().err() == Some(&KeyState::Missing)) {
+            let labels = BTreeMap::from([(names::SITE_LABEL.to_owned(), plan.name())]);
+            if let Err(error) = create_key(&api, &names::identity(&plan.name()), labels).await {
+                tracing::warn!(site = plan.name(), %error, "cannot make the key of a Site, it is tried again");
+            }
+        }
+    }
+
+    /// Order for a new app: configuration, then its Service and slices; what is no longer wanted goes last.
+    async fn apply(&mut self, plans: &[SitePlan<'_>], known: &Snapshot, around: &Surroundings) {
+        let mut wanted = Objects::default();
+        let mut frozen = BTreeSet::new();
+        for plan in plans {
+            if plan.is_frozen() {
+                frozen.insert(plan.name());
+            }
+            let objects = plan.objects(known, around);
+            wanted.secrets.extend(objects.secrets);
+            wanted.daemon_sets.extend(objects.daemon_sets);
+            wanted.services.extend(objects.services);
+            wanted.slices.extend(objects.slices);
+        }
+        let kept = |metadata: &ObjectMeta| site_of(metadata).is_some_and(|site| frozen.contains(site));
+        let ours = |metadata: &ObjectMeta| names::is_ours(metadata) && !kept(metadata);
+        let mut applier = Applier {
+            client: &self.client,
+            pauses: &mut self.pauses,
+            writes: &self.metrics.writes,
+            failures: &self.metrics.write_failures,
+        };
+        let secrets: Vec<&Secret> = known.secrets.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
+        applier.apply_all(wanted.secrets, &secrets).await;
+        let sets: Vec<_> = known.daemon_sets.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
+        applier.apply_all(wanted.daemon_sets, &sets).await;
+        let slices: Vec<_> = known.slices.iter().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
+        applier.apply_all(wanted.slices, &slices).await;
+        let services: Vec<_> = known.services.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
+        applier.apply_all(wanted.services, &services).await;
+    }
+
+    async fn report(&self, plans: &[SitePlan<'_>], judged: &Judged, known: &Snapshot, around: &Surroundings) {
+        let now = around.now;
+        for plan in plans {
+            self.measure(plan);
+            // What a predecessor told of agents stands until they were heard.
+            if around.beginning && plan.is_waiting_for_agents() {
+                continue;
+            }
+            let site = &plan.judged.site;
+            let wanted = status::site(plan, known, now);
+            self.reporter.report(&**site, site.status.as_ref(), &wanted, site_conditions).await;
+            for one in &plan.judged.exposed {
+                let wanted = status::exposed_app(one, plan, now);
+                self.reporter.report(&*one.app, one.app.status.as_ref(), &wanted, exposed_conditions).await;
+            }
+            for one in &plan.judged.remote {
+                let wanted = status::remote_app(one, plan, now);
+                self.reporter.report(&*one.app, one.app.status.as_ref(), &wanted, remote_conditions).await;
+            }
+        }
+        for (app, refusal) in &judged.unattached_exposed {
+            let wanted = status::unattached_exposed_app(app, refusal, now);
+            self.reporter.report(&**app, app.status.as_ref(), &wanted, exposed_conditions).await;
+        }
+        for (app, refusal) in &judged.unattached_remote {
+            let wanted = status::unattached_remote_app(app, refusal, now);
+            self.reporter.report(&**app, app.status.as_ref(), &wanted, remote_conditions).await;
+        }
+        self.count_objects(known);
+    }
+
+    fn measure(&self, plan: &SitePlan<'_>) {
+        let (site, gauge) = (plan.name(), |number: usize| i64::try_from(number).unwrap_or(i64::MAX));
+        let revision = plan.configuration.as_ref().map_or(0, |configuration| configuration.revision);
+        let current = |report: &&Arc<Report>| report.revision >= revision;
+        let heard: Vec<_> = plan.agents.iter().filter_map(|agent| agent.report.as_ref()).collect();
+        let agents = &self.metrics.agents;
+        agents.with_label_values(&[site.as_str(), "known"]).set(gauge(plan.agents.len()));
+        agents.with_label_values(&[site.as_str(), "heard"]).set(gauge(heard.len()));
+        agents.with_label_values(&[site.as_str(), "current"]).set(gauge(heard.into_iter().filter(current).count()));
+        self.metrics.config_revision.with_label_values(&[&site]).set(i64::try_from(revision).unwrap_or(i64::MAX));
+        let bytes = plan.configuration.as_ref().map_or(0, |configuration| configuration.to_bytes().len());
+        self.metrics.config_bytes.with_label_values(&[&site]).set(gauge(bytes));
+        self.metrics.ports_used.with_label_values(&[&site]).set(gauge(plan.ports.len()));
+    }
+
+    fn count_objects(&self, known: &Snapshot) {
+        let mut counts: BTreeMap<(&str, &str), i64> = BTreeMap::new();
+        for kind in ["Site", "ExposedApp", "RemoteApp"] {
+            for ready in ["True", "False", "Unknown"] {
+                counts.insert((kind, ready), 0);
+            }
+        }
+        let sites = known.sites.iter().map(|site| ("Site", ready(site.status.as_ref().map(site_conditions))));
+        let exposed = known.exposed_apps.iter();
+        let exposed = exposed.map(|app| ("ExposedApp", ready(app.status.as_ref().map(exposed_conditions))));
+        let remote = known.remote_apps.iter();
+        let remote = remote.map(|app| ("RemoteApp", ready(app.status.as_ref().map(remote_conditions))));
+        for place in sites.chain(exposed).chain(remote) {
+            *counts.entry(place).or_default() += 1;
+        }
+        for ((kind, ready), count) in counts {
+            self.metrics.objects.with_label_values(&[kind, ready]).set(count);
+        }
+    }
+
+    /// Takes over what was planned, and lets ports that were given back rest.
+    fn forget(&mut self, remembered: Remembered, now: Instant) {
+        for (site, given) in &self.memory.given {
+            let still: BTreeSet<u16> =
+                remembered.given.get(site).into_iter().flatten().map(|(_, port)| *port).collect();
+            let released = self.released.entry(site.clone()).or_default();
+            released.extend(given.values().filter(|port| !still.contains(port)).map(|port| (*port, now)));
+        }
+        for released in self.released.values_mut() {
+            released.retain(|_, since| now.duration_since(*since) < PORT_RESTS);
+        }
+        self.released.retain(|_, released| !released.is_empty());
+        let resting = self.released.iter().map(|(site, ports)| (site.clone(), ports.keys().copied().collect()));
+        self.memory =
+            Memory { configurations: remembered.configurations, given: remembered.given, resting: resting.collect() };
+    }
+}
+
+struct Remembered {
+    configurations: BTreeMap<String, Configuration>,
+    given: BTreeMap<String, BTreeMap<Key, u16>>,
+}
+
+fn remember(plans: &[SitePlan<'_>]) -> Remembered {
+    let configurations = plans.iter().filter_map(|plan| Some((plan.name(), plan.configuration.clone()?)));
+    Remembered {
+        configurations: configurations.collect(),
+        given: plans.iter().map(|plan| (plan.name(), plan.ports.clone())).collect(),
+    }
+}
+
+fn agents_to_follow(plans: &[SitePlan<'_>]) -> BTreeMap<String, Agent> {
+    let mut agents = BTreeMap::new();
+    for plan in plans {
+        let (Some(configuration), Some(site_key)) = (&plan.configuration, plan.public_key()) else { continue };
+        let document = Arc::new(configuration.to_bytes());
+        for agent in &plan.agents {
+            let (Some(uid), Some(address)) = (agent.pod.uid(), api_address(agent.pod)) else { continue };
+            let revision = configuration.revision;
+            agents.insert(uid, Agent { address, site_key, revision, document: document.clone() });
+        }
+    }
+    agents
+}
+
+fn api_address(pod: &Pod) -> Option<SocketAddr> {
+    let ip = address(pod, "IPv4").or_else(|| address(pod, "IPv6"))?;
+    Some(SocketAddr::new(ip.parse().ok()?, names::API_PORT))
+}
+
+/// The status of the condition Ready.
+fn ready(conditions: Option<&[Condition]>) -> &'static str {
+    let found = condition::find(conditions.unwrap_or_default(), condition::ConditionType::Ready);
+    match found.map(|found| found.status.as_str()) {
+        Some("True") => "True",
+        Some("False") => "False",
+        _ => "Unknown",
+    }
+}
+
+fn site_of(metadata: &ObjectMeta) -> Option<&str> {
+    metadata.labels.as_ref()?.get(names::SITE_LABEL).map(String::as_str)
+}
+
+fn site_conditions(status: &SiteStatus) -> &[Condition] {
+    &status.conditions
+}
+
+fn exposed_conditions(status: &ExposedAppStatus) -> &[Condition] {
+    &status.conditions
+}
+
+fn remote_conditions(status: &RemoteAppStatus) -> &[Condition] {
+    &status.conditions
+}

@@ -1,0 +1,393 @@
+//! Everything that must be for one Site, from what is judged and known. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::ResourceExt;
+use wovenet_config::Document;
+use wovenet_config::key::PublicKey;
+use wovenet_crds::condition::Reason;
+use wovenet_identity::SiteKey;
+
+use crate::agent_report::{Heard, Report};
+use crate::collect::{Snapshot, Surroundings, is_ready};
+use crate::judge::{Judged, JudgedRemoteApp, JudgedSite, MeshKeys, Refusal};
+use crate::names;
+use crate::ports::{self, Key};
+use crate::render::remote_app::ServingAgent;
+use crate::render::{self, SiteDocument, document, tunnel_service};
+
+/// The label of a node's zone.
+const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
+/// The configuration of a Site's agents, with its revision.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Configuration {
+    /// The document without its revision.
+    pub document: Document,
+    /// The revision.
+    pub revision: u64,
+}
+
+impl Configuration {
+    /// Writes the document as the agent reads it. JSON is YAML too.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let whole = Document { revision: Some(self.revision), ..self.document.clone() };
+        // Strings and numbers only: it cannot fail.
+        serde_json::to_vec(&whole).unwrap_or_default()
+    }
+
+    /// Reads what is in a Site's Secret.
+    pub fn read(secret: &Secret) -> Option<Self> {
+        let document = Document::read(&secret.data.as_ref()?.get(names::CONFIG_FIELD)?.0).ok()?;
+        Some(Self { revision: document.revision?, document: Document { revision: None, ..document } })
+    }
+}
+
+/// What is remembered between two plans.
+#[derive(Debug, Default)]
+pub struct Memory {
+    /// The newest configuration of each Site: the Secret as it was seen may be older.
+    pub configurations: BTreeMap<String, Configuration>,
+    /// The listener ports that were given, by Site.
+    pub given: BTreeMap<String, BTreeMap<Key, u16>>,
+    /// Ports that were given back lately, by Site.
+    pub resting: BTreeMap<String, BTreeSet<u16>>,
+}
+
+/// What must be for one Site.
+#[derive(Debug)]
+pub struct SitePlan<'a> {
+    /// The Site with its apps.
+    pub judged: &'a JudgedSite,
+    /// The key of the Site; `None` while it has none, or a damaged one.
+    pub key: Result<SiteKey, KeyState>,
+    /// The configuration of its agents; `None` while there can be none.
+    pub configuration: Option<Configuration>,
+    /// The listener ports of its remote apps.
+    pub ports: BTreeMap<Key, u16>,
+    /// What cannot be announced yet.
+    pub unannounced: Vec<String>,
+    /// Its agents, those that go away excepted.
+    pub agents: Vec<PlannedAgent<'a>>,
+}
+
+/// Why a Site has no key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyState {
+    /// It was not made yet.
+    Missing,
+    /// Its Secret holds something else.
+    Damaged,
+}
+
+/// An agent and what is known of it.
+#[derive(Clone, Debug)]
+pub struct PlannedAgent<'a> {
+    /// Its pod.
+    pub pod: &'a Pod,
+    /// Whether its pod is ready.
+    pub ready: bool,
+    /// What it told, if it was heard lately.
+    pub report: Option<Arc<Report>>,
+    /// Whether it was never heard so far, and need not have been yet.
+    pub new: bool,
+}
+
+impl PlannedAgent<'_> {
+    /// The node of the agent.
+    pub fn node(&self) -> &str {
+        self.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("?")
+    }
+
+    /// What it tells of a local socket.
+    pub fn listener(&self, local_socket: &str) -> Option<&crate::agent_report::Listener> {
+        self.report.as_ref()?.listeners.iter().find(|listener| listener.local_socket == local_socket)
+    }
+}
+
+/// Plans one Site.
+pub fn plan<'a>(judged: &'a JudgedSite, known: &'a Snapshot, around: &Surroundings, memory: &Memory) -> SitePlan<'a> {
+    let name = judged.site.name_any();
+    let agents = agents(&name, known, around);
+    let before = newest(&name, known, memory);
+    let ports = listener_ports(judged, memory.given.get(&name), memory.resting.get(&name));
+    let (local_sockets, unannounced) = tunnel_service::local_sockets(&judged.site, known);
+    let keys = mesh_keys(judged, before.as_ref());
+    let key = site_key(&name, known);
+    let rendered = match (&judged.accepted, &keys, &key) {
+        (Ok(()), Some(keys), Ok(_)) => {
+            let credentials = judged.references.as_ref().ok().and_then(|found| found.credentials.as_ref());
+            let document = SiteDocument {
+                site: &judged.site,
+                keys,
+                credentials,
+                operator_key: around.operator_key,
+                local_sockets,
+                exposed_apps: exposed_apps(judged),
+                remote_apps: remote_apps(judged, &ports),
+            };
+            Some(document.render())
+        }
+        _ => None,
+    };
+    // Without a new one the last good configuration stays.
+    let configuration = match rendered {
+        Some(document) => Some(number(document, before, &agents)),
+        None => before,
+    };
+    SitePlan { judged, key, configuration, ports, unannounced, agents }
+}
+
+/// Gives a document its revision: the same while it is the same, else one above every other.
+fn number(document: Document, before: Option<Configuration>, agents: &[PlannedAgent<'_>]) -> Configuration {
+    match before {
+        Some(before) if before.document == document => before,
+        before => {
+            let told = agents.iter().filter_map(|agent| agent.report.as_ref()).map(|report| report.revision).max();
+            let last = before.map(|before| before.revision).max(told).unwrap_or(0);
+            Configuration { document, revision: last + 1 }
+        }
+    }
+}
+
+/// The newest configuration that is known of.
+fn newest(site: &str, known: &Snapshot, memory: &Memory) -> Option<Configuration> {
+    let in_secret = known.secrets.get(&names::agent(site)).and_then(|secret| Configuration::read(secret));
+    let remembered = memory.configurations.get(site).cloned();
+    in_secret.into_iter().chain(remembered).max_by_key(|configuration| configuration.revision)
+}
+
+/// The mesh keys of the Secret; else the last good ones.
+fn mesh_keys(judged: &JudgedSite, before: Option<&Configuration>) -> Option<MeshKeys> {
+    if let Ok(found) = &judged.references {
+        return Some(found.keys.clone());
+    }
+    let crypto = before?.document.crypto.as_ref()?;
+    Some(MeshKeys {
+        primary: crypto.key.as_ref()?.expose().to_owned(),
+        secondary: crypto.secondary_key.as_ref().map(|key| key.expose().to_owned()),
+    })
+}
+
+fn site_key(site: &str, known: &Snapshot) -> Result<SiteKey, KeyState> {
+    let secret = names::identity(site);
+    if !known.secrets.contains_key(&secret) {
+        return Err(KeyState::Missing);
+    }
+    let pem = known.secret_field(&secret, names::KEY_FIELD).ok_or(KeyState::Damaged)?;
+    SiteKey::from_pem(pem).map_err(|_| KeyState::Damaged)
+}
+
+fn agents<'a>(site: &str, known: &'a Snapshot, around: &Surroundings) -> Vec<PlannedAgent<'a>> {
+    let pods: Vec<&Arc<Pod>> = known.agents.iter().filter(|pod| is_of(pod, site)).collect();
+    let heard: Vec<&Heard> = pods.iter().filter_map(|pod| known.heard_of(pod)).collect();
+    let told = heard.iter().filter(|heard| heard.report.is_some()).count();
+    let silent = heard.iter().filter(|heard| heard.report.is_some() && !heard.is_alive(around.instant)).count();
+    // When most go silent at once, it is rather this operator that hears nothing.
+    let doubts_itself = silent * 2 > told;
+    let report = |pod: &Pod| {
+        let heard = known.heard_of(pod)?;
+        let counts = heard.is_alive(around.instant) || doubts_itself;
+        heard.report.clone().filter(|_| counts)
+    };
+    let planned = |pod: &'a Arc<Pod>| PlannedAgent {
+        pod,
+        ready: is_ready(pod),
+        report: report(pod),
+        new: known.heard_of(pod).is_none_or(|heard| heard.is_new(around.instant)),
+    };
+    pods.into_iter().map(planned).collect()
+}
+
+fn is_of(pod: &Pod, site: &str) -> bool {
+    pod.metadata.deletion_timestamp.is_none() && pod.labels().get(names::SITE_LABEL).is_some_and(|label| label == site)
+}
+
+fn listener_ports(
+    judged: &JudgedSite,
+    remembered: Option<&BTreeMap<Key, u16>>,
+    resting: Option<&BTreeSet<u16>>,
+) -> BTreeMap<Key, u16> {
+    let (mut wanted, mut given) = (Vec::new(), BTreeMap::new());
+    for one in judged.remote.iter().filter(|one| one.accepted.is_ok() && one.app.service().is_some()) {
+        for port in &one.app.spec.ports {
+            let key = key(one, &port.name);
+            let of_status = one.app.status.as_ref().and_then(|status| {
+                status.ports.iter().find(|known| known.name == port.name).map(|known| known.listener_port)
+            });
+            if let Some(port) = remembered.and_then(|ports| ports.get(&key).copied()).or(of_status) {
+                given.insert(key.clone(), port);
+            }
+            wanted.push(key);
+        }
+    }
+    ports::allocate(judged.site.spec.listener_ports, &wanted, &given, resting.unwrap_or(&BTreeSet::new()))
+}
+
+fn key(one: &JudgedRemoteApp, port: &str) -> Key {
+    (one.app.namespace().unwrap_or_default(), one.app.name_any(), port.to_owned())
+}
+
+fn exposed_apps(judged: &JudgedSite) -> Vec<wovenet_config::document::ExposedApp> {
+    let good = judged.exposed.iter().filter(|one| one.accepted.is_ok());
+    let mut apps: Vec<_> =
+        good.filter_map(|one| Some(document::exposed_app(&one.app, one.target.as_ref().ok()?))).collect();
+    apps.sort_by(|one, other| one.app_name.cmp(&other.app_name));
+    apps
+}
+
+fn remote_apps(judged: &JudgedSite, ports: &BTreeMap<Key, u16>) -> Vec<wovenet_config::document::RemoteApp> {
+    let good = judged.remote.iter().filter(|one| one.accepted.is_ok());
+    let mut apps: Vec<_> = good.flat_map(|one| document::remote_app(&one.app, &ports_of(one, ports))).collect();
+    apps.sort_by(|one, other| one.local_socket.cmp(&other.local_socket));
+    apps
+}
+
+/// The listener ports of one remote app, by the name of its port.
+pub fn ports_of(one: &JudgedRemoteApp, ports: &BTreeMap<Key, u16>) -> BTreeMap<String, u16> {
+    let of_app =
+        one.app.spec.ports.iter().filter_map(|port| Some((port.name.clone(), *ports.get(&key(one, &port.name))?)));
+    of_app.collect()
+}
+
+/// Objects of a Site in the operator's namespace.
+#[derive(Debug, Default)]
+pub struct Objects {
+    /// The Secret with the configuration.
+    pub secrets: Vec<Secret>,
+    /// The agents.
+    pub daemon_sets: Vec<DaemonSet>,
+    /// Services of tunnels and of remote apps.
+    pub services: Vec<Service>,
+    /// EndpointSlices of remote apps.
+    pub slices: Vec<EndpointSlice>,
+}
+
+impl SitePlan<'_> {
+    /// The name of the Site.
+    pub fn name(&self) -> String {
+        self.judged.site.name_any()
+    }
+
+    /// Whether what is there stays as it is: nothing better can be rendered.
+    pub fn is_frozen(&self) -> bool {
+        self.judged.accepted.is_err()
+    }
+
+    /// The public key of the Site.
+    pub fn public_key(&self) -> Option<PublicKey> {
+        self.key.as_ref().ok().map(SiteKey::public)
+    }
+
+    /// Renders every object.
+    pub fn objects(&self, known: &Snapshot, around: &Surroundings) -> Objects {
+        let site = &self.judged.site;
+        let Some(configuration) = &self.configuration else { return Objects::default() };
+        let mut services = tunnel_service::services(site);
+        let mut slices = Vec::new();
+        for one in self.judged.remote.iter().filter(|one| one.accepted.is_ok()) {
+            let ports = ports_of(one, &self.ports);
+            if ports.len() < one.app.spec.ports.len() {
+                continue;
+            }
+            services.extend(render::remote_app::service(&one.app, &self.name(), &ports));
+            let serving = self.serving(one, known);
+            let families = families(one, known);
+            slices.extend(render::remote_app::slices(&one.app, &self.name(), &ports, &families, &serving));
+        }
+        Objects {
+            secrets: vec![self.secret(configuration)],
+            daemon_sets: vec![render::daemon_set(site, around)],
+            services,
+            slices,
+        }
+    }
+
+    fn secret(&self, configuration: &Configuration) -> Secret {
+        let bytes = ByteString(configuration.to_bytes());
+        Secret {
+            metadata: names::of_site(&self.judged.site, names::agent(&self.name())),
+            data: Some(BTreeMap::from([(names::CONFIG_FIELD.to_owned(), bytes)])),
+            type_: Some("Opaque".to_owned()),
+            ..Secret::default()
+        }
+    }
+
+    /// Whether an agent that runs was not heard yet: nothing can be told of it that was not told before.
+    pub fn is_waiting_for_agents(&self) -> bool {
+        self.agents.iter().any(|agent| agent.ready && agent.new)
+    }
+
+    /// The agents that listen for a remote app and have a channel to a provider of it. One that was not heard yet, as this
+    /// operator has just begun, keeps its place.
+    pub fn serving<'b>(&'b self, one: &JudgedRemoteApp, known: &Snapshot) -> Vec<ServingAgent<'b>> {
+        let listed = listed(one, known);
+        let sockets = document::local_sockets(&one.app, &ports_of(one, &self.ports));
+        let tcp: Vec<&String> =
+            sockets.iter().map(|(_, socket)| socket).filter(|socket| socket.starts_with("tcp:")).collect();
+        let serves = |agent: &&PlannedAgent<'_>| {
+            if agent.new {
+                return agent.pod.metadata.uid.as_ref().is_some_and(|uid| listed.contains(uid));
+            }
+            !agent.report.as_ref().is_none_or(|report| report.draining)
+                && !tcp.is_empty()
+                && tcp.iter().all(|socket| {
+                    agent.listener(socket).is_some_and(|listener| {
+                        listener.state == "listening"
+                            && matches!(listener.provider_state.as_str(), "available" | "unhealthy")
+                    })
+                })
+        };
+        let serving = |agent: &PlannedAgent<'b>| ServingAgent { pod: agent.pod, zone: zone(agent.node(), known) };
+        self.agents.iter().filter(serves).map(serving).collect()
+    }
+}
+
+/// The uids of the agents that the slices of a remote app list now.
+fn listed(one: &JudgedRemoteApp, known: &Snapshot) -> BTreeSet<String> {
+    let of_app =
+        known.slices.iter().filter(|slice| names::is_owned_by(&slice.metadata, one.app.metadata.uid.as_deref()));
+    let targets = of_app.flat_map(|slice| &slice.endpoints).filter_map(|endpoint| endpoint.target_ref.as_ref());
+    targets.filter_map(|target| target.uid.clone()).collect()
+}
+
+fn zone(node: &str, known: &Snapshot) -> Option<String> {
+    known.nodes.get(node)?.labels().get(ZONE_LABEL).cloned()
+}
+
+/// The IP families that the API server gave a Service.
+fn families(one: &JudgedRemoteApp, known: &Snapshot) -> Vec<String> {
+    let place = (one.app.namespace().unwrap_or_default(), one.app.service_name().unwrap_or_default());
+    let families = known.services.get(&place).and_then(|service| service.spec.as_ref()?.ip_families.clone());
+    families.unwrap_or_default()
+}
+
+/// Plans every Site.
+pub fn plan_all<'a>(
+    judged: &'a Judged,
+    known: &'a Snapshot,
+    around: &Surroundings,
+    memory: &Memory,
+) -> Vec<SitePlan<'a>> {
+    judged.sites.iter().map(|site| plan(site, known, around, memory)).collect()
+}
+
+/// Says why a Site's key cannot be used.
+pub fn key_refusal(site: &str, state: KeyState) -> Refusal {
+    let secret = names::identity(site);
+    match state {
+        KeyState::Missing => (Reason::SecretNotFound, format!("Secret {secret} is about to be made")),
+        KeyState::Damaged => (
+            Reason::SecretMalformed,
+            format!(
+                "{} of Secret {secret} is no site key: restore it, or delete the Secret to become a new site",
+                names::KEY_FIELD
+            ),
+        ),
+    }
+}

@@ -1,0 +1,74 @@
+//! Conditions and status of every object, from what is planned. Pure.
+
+mod exposed_app;
+mod remote_app;
+mod site;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use k8s_openapi::jiff::Timestamp;
+use wovenet_crds::condition::{self, ConditionType, Reason, Verdict};
+
+use crate::judge::Refusal;
+use crate::plan::{PlannedAgent, SitePlan};
+
+pub use exposed_app::{exposed_app, unattached_exposed_app};
+pub use remote_app::{remote_app, unattached_remote_app};
+pub use site::site;
+
+/// The conditions of one object while they are set.
+struct Conditions {
+    list: Vec<Condition>,
+    generation: i64,
+    now: Timestamp,
+}
+
+impl Conditions {
+    fn of(so_far: &[Condition], generation: Option<i64>, now: Timestamp) -> Self {
+        Self { list: so_far.to_vec(), generation: generation.unwrap_or(0), now }
+    }
+
+    fn set(&mut self, type_: ConditionType, verdict: &Verdict) {
+        condition::set(&mut self.list, type_, verdict, self.generation, self.now);
+    }
+
+    fn accepted(&mut self, type_: ConditionType, result: Result<&str, &Refusal>) {
+        self.set(type_, &verdict(type_, result));
+    }
+
+    /// Sets Ready from the others and returns all.
+    fn summed_up(mut self, needs: &[ConditionType]) -> Vec<Condition> {
+        let ready = condition::ready(&self.list, needs);
+        self.set(ConditionType::Ready, &ready);
+        self.list
+    }
+}
+
+fn verdict(type_: ConditionType, result: Result<&str, &Refusal>) -> Verdict {
+    match result {
+        Ok(message) => Verdict::holds(type_, message),
+        Err((reason, message)) => Verdict::fails(*reason, message.clone()),
+    }
+}
+
+/// Whether every ready agent has the configuration in force.
+fn programmed(plan: &SitePlan<'_>) -> Result<(), Verdict> {
+    let Some(configuration) = &plan.configuration else {
+        return Err(Verdict::fails(Reason::Pending, "the agents have no configuration yet"));
+    };
+    let ready: Vec<&PlannedAgent<'_>> = plan.agents.iter().filter(|agent| agent.ready).collect();
+    if ready.is_empty() {
+        let message = "no agent is ready: see the DaemonSet of the Site and its pods";
+        return Err(Verdict::fails(Reason::AgentsNotReady, message));
+    }
+    let has = |agent: &&&PlannedAgent<'_>| {
+        agent.report.as_ref().is_some_and(|report| report.revision >= configuration.revision)
+    };
+    match ready.iter().find(|agent| !has(agent)) {
+        None => Ok(()),
+        Some(agent) if agent.report.is_none() => {
+            let message = format!("the agent of node {} does not answer the operator", agent.node());
+            Err(Verdict::fails(Reason::AgentsNotReady, message))
+        }
+        Some(_) => Err(Verdict::fails(Reason::Pending, "agents are being told")),
+    }
+}

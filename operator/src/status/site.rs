@@ -1,0 +1,136 @@
+//! Status of a Site.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::jiff::Timestamp;
+use wovenet_crds::condition::{self, ConditionType, Reason, Verdict};
+use wovenet_crds::site::status::{ENDPOINTS_MAX, PEERS_MAX};
+use wovenet_crds::site::{AgentCounts, PeerState, PeerStatus};
+use wovenet_crds::{Site, SiteStatus};
+
+use super::{Conditions, programmed};
+use crate::agent_report::{Broker, RemoteSite, Report};
+use crate::collect::Snapshot;
+use crate::names;
+use crate::plan::{SitePlan, key_refusal};
+
+/// Tells the status of a Site.
+pub fn site(plan: &SitePlan<'_>, known: &Snapshot, now: Timestamp) -> SiteStatus {
+    let site = &plan.judged.site;
+    let so_far = site.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let mut conditions = Conditions::of(so_far, site.metadata.generation, now);
+    conditions.accepted(ConditionType::Accepted, plan.judged.accepted.as_ref().map(|()| "valid"));
+    let key_refusal = plan.key.as_ref().err().map(|state| key_refusal(&plan.name(), *state));
+    let references = match (&plan.judged.references, &key_refusal) {
+        (Err(refusal), _) | (Ok(_), Some(refusal)) => Err(refusal),
+        (Ok(_), None) => Ok("every Secret is there"),
+    };
+    conditions.accepted(ConditionType::ResolvedRefs, references);
+    let reports: Vec<&Report> = plan.agents.iter().filter_map(|agent| agent.report.as_deref()).collect();
+    conditions.set(ConditionType::Programmed, &sockets(plan));
+    match site.spec.message_channel {
+        Some(_) => conditions.set(ConditionType::BrokerConnected, &brokers(&reports)),
+        None => condition::remove(&mut conditions.list, ConditionType::BrokerConnected),
+    }
+    let peers = peers(&reports);
+    let connected = peers.iter().filter(|peer| peer.state == PeerState::Connected).count();
+    SiteStatus {
+        observed_generation: site.metadata.generation,
+        conditions: conditions.summed_up(Site::READY_NEEDS),
+        agents: known.daemon_sets.get(&names::agent(&plan.name())).map(|set| counts(set)),
+        site_id: plan.key.as_ref().ok().map(|key| key.site_id().to_string()),
+        public_key: plan.public_key().map(|key| key.to_string()),
+        endpoints: endpoints(&reports),
+        revision: plan.configuration.as_ref().and_then(|now| i64::try_from(now.revision).ok()),
+        secondary_key_in_use: secondary_in_use(plan, &reports),
+        peers_connected: (!reports.is_empty()).then(|| format!("{connected}/{}", peers.len())),
+        peers,
+    }
+}
+
+/// Whether every ready agent has the configuration, listens, and can be announced.
+fn sockets(plan: &SitePlan<'_>) -> Verdict {
+    if let Err(verdict) = programmed(plan) {
+        return verdict;
+    }
+    for agent in plan.agents.iter().filter(|agent| agent.ready) {
+        let failed =
+            agent.report.iter().flat_map(|report| &report.tunnel_sockets).find(|socket| socket.error.is_some());
+        if let Some(socket) = failed {
+            let error = socket.error.clone().unwrap_or_default();
+            let message = format!("the agent of node {} cannot listen on {}/udp: {error}", agent.node(), socket.listen);
+            return Verdict::fails(Reason::ListenFailed, message);
+        }
+    }
+    match plan.unannounced.first() {
+        Some(what) => Verdict::fails(Reason::Pending, what.clone()),
+        None => Verdict::holds(ConditionType::Programmed, "every ready agent has the configuration"),
+    }
+}
+
+fn brokers(reports: &[&Report]) -> Verdict {
+    let all: Vec<&Broker> = reports.iter().flat_map(|report| &report.brokers).collect();
+    if all.iter().any(|broker| broker.connected) {
+        return Verdict::holds(ConditionType::BrokerConnected, "an agent is connected to a broker");
+    }
+    let Some(broker) = all.iter().find(|broker| broker.error.is_some()).or(all.first()) else {
+        return Verdict::pending("no agent has told yet");
+    };
+    let reason = match broker.error_class.as_deref() {
+        Some("tls") => Reason::BrokerTls,
+        Some("auth") => Reason::BrokerAuth,
+        _ => Reason::Disconnected,
+    };
+    let error = broker.error.as_deref().unwrap_or("not connected yet");
+    Verdict::fails(reason, format!("broker {}: {error}", broker.url))
+}
+
+fn counts(set: &DaemonSet) -> AgentCounts {
+    let status = set.status.clone().unwrap_or_default();
+    let number = |count: i32| u32::try_from(count).unwrap_or(0);
+    AgentCounts::new(
+        number(status.desired_number_scheduled),
+        number(status.number_ready),
+        number(status.updated_number_scheduled.unwrap_or(0)),
+    )
+}
+
+fn endpoints(reports: &[&Report]) -> Vec<String> {
+    let all: BTreeSet<&String> = reports.iter().flat_map(|report| &report.endpoints).collect();
+    all.into_iter().take(ENDPOINTS_MAX).cloned().collect()
+}
+
+fn peers(reports: &[&Report]) -> Vec<PeerStatus> {
+    let mut all: BTreeMap<(&str, &str), Vec<&RemoteSite>> = BTreeMap::new();
+    for site in reports.iter().flat_map(|report| &report.sites) {
+        all.entry((&site.site_name, &site.site_id)).or_default().push(site);
+    }
+    let peer = |((site_name, site_id), told): ((&str, &str), Vec<&RemoteSite>)| {
+        let channels: usize = told.iter().map(|site| site.channels.len()).sum();
+        let state = match () {
+            () if channels > 0 => PeerState::Connected,
+            () if told.iter().any(|site| site.state == "nameConflict") => PeerState::NameConflict,
+            () => PeerState::Connecting,
+        };
+        PeerStatus {
+            site_name: site_name.to_owned(),
+            site_id: site_id.to_owned(),
+            state,
+            channels: u32::try_from(channels).unwrap_or(u32::MAX),
+        }
+    };
+    all.into_iter().map(peer).take(PEERS_MAX).collect()
+}
+
+/// During a rotation: whether a connected peer has not yet proven the key that is in use.
+fn secondary_in_use(plan: &SitePlan<'_>, reports: &[&Report]) -> Option<bool> {
+    let crypto = plan.configuration.as_ref()?.document.crypto.as_ref()?;
+    crypto.secondary_key.as_ref()?;
+    let lags = |report: &&Report| {
+        let primary = report.mesh_keys.first();
+        let channels = report.sites.iter().flat_map(|site| &site.channels);
+        channels.into_iter().any(|channel| primary.is_some_and(|key| !channel.mesh_keys.contains(key)))
+    };
+    Some(reports.iter().any(lags))
+}
