@@ -7,7 +7,7 @@ TOOLS := $(CACHE)/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test packages lint deny unit netns clusters clusters-down images bench openapi crds release clean
+.PHONY: help build demo test packages lint deny unit chart netns clusters clusters-down images bench openapi crds release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -19,7 +19,7 @@ demo: ## two sites on this machine, with failures shown (needs Rust and a C comp
 	$(CARGO) build --workspace --bins
 	$(CARGO_TARGET_DIR)/debug/wovenet-demo
 
-test: packages lint unit netns ## everything (needs Rust; root for packages and network namespaces, or SKIP_NETNS=1)
+test: packages lint unit chart netns ## everything (needs Rust; root for packages and network namespaces, or SKIP_NETNS=1)
 
 packages: ## install the Debian packages that the tests need (root), or name those that are missing
 	@tests/packages.sh
@@ -37,6 +37,9 @@ $(TOOLS)/bin/cargo-deny:
 
 unit: ## unit and integration tests (no root)
 	$(CARGO) test --workspace
+
+chart: ## the Helm chart: linted, rendered, every object judged (helm, or what its build needs)
+	@tests/chart.sh
 
 netns: ## network-namespace tests (root)
 	@tests/netns.sh
@@ -61,8 +64,8 @@ bench: ## side-by-side benchmark (root)
 openapi: ## write docs/openapi.json anew
 	$(CARGO) run -q -p wovenet-agent -- openapi > docs/openapi.json
 
-crds: ## write the definitions of the kinds anew
-	$(CARGO) run -q -p wovenet-crds -- crds
+crds: ## write the definitions of the kinds anew, here and in the chart
+	$(CARGO) run -q -p wovenet-crds -- crds charts/wovenet/files/crds
 
 clean: ## remove the build caches
 	rm -rf $(CACHE)

@@ -7,11 +7,13 @@ use serde_json::Value;
 use crate::support::{definitions, schema, walk};
 
 #[test]
-fn the_checked_in_files_are_what_the_types_say() {
+fn the_checked_in_files_and_those_of_the_chart_are_what_the_types_say() {
     for file in wovenet_crds::definition::files().expect("definitions") {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&file.name);
-        let content = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(content == file.content, "{} differs from the types; run `make crds`", path.display());
+        for directory in ["", "../charts/wovenet/files/crds"] {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(directory).join(&file.name);
+            let content = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(content == file.content, "{} differs from the types; run `make crds`", path.display());
+        }
     }
 }
 
