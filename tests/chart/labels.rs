@@ -55,7 +55,7 @@ fn every_selector_finds_a_pod_of_the_chart_or_agents() {
 #[test]
 fn every_service_account_is_made_or_named_by_the_values() {
     for (file, objects) in rendered_with_each_file() {
-        let made: Vec<&Value> = of_kind(&objects, "ServiceAccount");
+        let made = of_kind(&objects, "ServiceAccount");
         let wanted = objects.iter().filter_map(|object| crate::pods::pod(object)?["serviceAccountName"].as_str());
         for name in wanted {
             let is_made = made.iter().any(|account| account["metadata"]["name"] == name);

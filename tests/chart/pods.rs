@@ -1,6 +1,8 @@
 //! Every pod fits the restricted pod security standard, and a little more.
 
+use clap::Parser as _;
 use serde_json::{Value, json};
+use wovenet_operator::cli::{Arguments, Command, RunArguments};
 
 use crate::helm::{one, rendered, rendered_with_each_file, title};
 
@@ -42,12 +44,12 @@ fn an_image_is_named_by_digest_or_by_the_apps_version() {
         let pod = pod(one(&objects, "Deployment", "wovenet-operator")).expect("a pod");
         let container = &pod["containers"][0];
         let text = |value: &Value| value.as_str().expect("text").to_owned();
-        (text(&container["image"]), text(&container["args"][1]))
+        (text(&container["image"]), arguments(container).agent_image)
     };
     let version = env!("CARGO_PKG_VERSION");
     let (operator, agent) = image(&[]);
     assert_eq!(operator, format!("ghcr.io/wovenet/wovenet-operator:{version}"));
-    assert_eq!(agent, format!("--agent-image=ghcr.io/wovenet/wovenet-agent:{version}"));
+    assert_eq!(agent, format!("ghcr.io/wovenet/wovenet-agent:{version}"));
 
     let digest = format!("sha256:{}", "a".repeat(64));
     let (operator, _) = image(&["--set", &format!("operator.image.digest={digest},operator.image.tag=v1")]);
@@ -55,7 +57,41 @@ fn an_image_is_named_by_digest_or_by_the_apps_version() {
 
     let (_, agent) =
         image(&["--set", "agent.image.registry=,agent.image.repository=localhost/agent,agent.image.tag=dev"]);
-    assert_eq!(agent, "--agent-image=localhost/agent:dev");
+    assert_eq!(agent, "localhost/agent:dev");
+}
+
+#[test]
+fn the_operator_understands_its_arguments() {
+    for (file, objects) in rendered_with_each_file() {
+        let name = if file == "minimal-values.yaml" { "tunnel-operator" } else { "wovenet-operator" };
+        let pod = pod(one(&objects, "Deployment", name)).expect("a pod");
+        let arguments = arguments(&pod["containers"][0]);
+        assert_eq!(arguments.metrics_addr.port(), 8080, "{file}");
+        let policy = if file == "minimal-values.yaml" { "Never" } else { "IfNotPresent" };
+        assert_eq!(arguments.agent_pull_policy, policy, "{file}");
+        let level = if file == "full-values.yaml" { "DEBUG" } else { "INFO" };
+        assert_eq!(arguments.log_level.to_string(), level, "{file}");
+    }
+}
+
+#[test]
+fn helm_test_asks_the_operator_to_check() {
+    let objects = rendered(&[]);
+    let pod = pod(one(&objects, "Pod", "wovenet-check")).expect("a pod");
+    assert_eq!(pod["containers"][0]["args"], json!(["check"]));
+    assert_eq!(pod["serviceAccountName"], "wovenet-check");
+    let role = one(&objects, "Role", "wovenet-check");
+    assert_eq!(role["rules"][0]["resourceNames"], json!([wovenet_operator::leader::LEASE]));
+}
+
+/// Reads the arguments as the operator does.
+fn arguments(container: &Value) -> RunArguments {
+    let texts: Vec<String> = serde_json::from_value(container["args"].clone()).expect("texts");
+    let program = ["wovenet-operator".to_owned()];
+    match Arguments::try_parse_from(program.into_iter().chain(texts)).expect("arguments").command {
+        Command::Run(arguments) => arguments,
+        Command::Check(_) => panic!("check instead of run"),
+    }
 }
 
 /// Returns the pod that an object has or is.

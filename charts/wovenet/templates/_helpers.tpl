@@ -20,6 +20,10 @@
 {{- printf "%s-broker" (include "wovenet.fullname" .) -}}
 {{- end }}
 
+{{- define "wovenet.check" -}}
+{{- printf "%s-check" (include "wovenet.fullname" .) -}}
+{{- end }}
+
 {{- define "wovenet.serviceAccount" -}}
 {{- if .Values.serviceAccount.create -}}
 {{- default (include "wovenet.operator" .) .Values.serviceAccount.name -}}

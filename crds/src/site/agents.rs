@@ -29,7 +29,7 @@ pub struct Agents {
     #[schemars(schema_with = "schema::tolerations")]
     pub tolerations: Vec<Toleration>,
 
-    /// Processor time and memory of each agent. Default: requests that the operator chooses, and no limits.
+    /// Processor time and memory of each agent. Default: small requests and a limit of memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 
