@@ -7,7 +7,7 @@ TOOLS := $(CACHE)/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test packages lint deny unit chart netns clusters clusters-down images bench openapi crds release clean
+.PHONY: help build demo test packages lint deny unit chart netns e2e clusters clusters-down images bench openapi crds release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -43,6 +43,10 @@ chart: ## the Helm chart: linted, rendered, every object judged (helm, or what i
 
 netns: ## network-namespace tests (root)
 	@tests/netns.sh
+
+e2e: images ## end-to-end tests on real Kubernetes clusters (root, Go, Rust and a C compiler; no container engine)
+	@tests/packages.sh clusters
+	@tests/e2e.sh
 
 clusters: ## start two real Kubernetes clusters on this machine, to look around (root; see tests/cluster/README.md)
 	@tests/packages.sh clusters

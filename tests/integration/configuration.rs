@@ -4,6 +4,7 @@ use std::process::{Command, Output};
 
 use wovenet_tests::mesh::{Mesh, Site};
 use wovenet_tests::process::sibling;
+use wovenet_tests::until::{PATIENCE, until};
 
 use crate::apps;
 use crate::clients::echoes;
@@ -97,4 +98,25 @@ fn b22_a_stray_variable_named_like_a_section_hides_nothing() {
     let home = mesh.run(mesh.site("home").unwrap().uses("office", "echo").unwrap()).unwrap();
     home.ready().unwrap();
     echoes(home.local("office/echo"));
+}
+
+/// In a pod the host's name is the pod's, and a document is the same for every node.
+#[test]
+fn the_environment_names_the_node_unless_the_file_does() {
+    let mesh = Mesh::start().unwrap();
+    let witness = mesh.run(mesh.site("witness").unwrap()).unwrap();
+    for (name, in_file, host) in [("one", "", "node-1"), ("two", "nodeName: node-2\n", "node-2")] {
+        let mut site = mesh.prepare(mesh.site(name).unwrap().listening().unwrap()).unwrap();
+        site.agent.configure(&(site.configuration.render() + in_file)).unwrap();
+        let mut command = Command::new(sibling("wovenet-agent").unwrap());
+        command.env("WOVENET_NODE_NAME", "node-1");
+        site.agent.start_with(command).unwrap();
+        let told = || {
+            let log = witness.agent.log();
+            let line = log.lines().find(|line| line.contains("received a remote site's") && line.contains(name));
+            line.map(str::to_owned)
+        };
+        let (line, _) = until("the site is known", PATIENCE, told).unwrap();
+        assert!(line.contains(host), "{line}");
+    }
 }

@@ -2,6 +2,7 @@
 
 pub mod agent;
 pub mod broker;
+pub mod clusters;
 pub mod http;
 pub mod link;
 pub mod log;

@@ -90,9 +90,14 @@ fn config(document: &Document, report: &mut Report) -> Option<AgentConfig> {
     })
 }
 
+/// Tells whether a text can be the name of a node or host.
+pub fn is_node_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= NODE_NAME_MAX_BYTES && !name.chars().any(char::is_control)
+}
+
 fn node_name(text: Option<&str>, report: &mut Report) -> Option<String> {
     let name = text?;
-    if name.is_empty() || name.len() > NODE_NAME_MAX_BYTES || name.chars().any(char::is_control) {
+    if !is_node_name(name) {
         report.error("nodeName", format!("must have 1 to {NODE_NAME_MAX_BYTES} bytes and no control characters"));
         return None;
     }

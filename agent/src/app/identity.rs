@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use wovenet_config::AgentConfig;
 use wovenet_config::key::SiteId;
 use wovenet_config::name::SiteName;
+use wovenet_config::validate::is_node_name;
 
 use crate::peer::store::{Location, Store, StoreError, read_site_key};
 use crate::peer::{AgentId, SiteKey};
 
 /// The state directory below the home directory.
 const STATE_BELOW_HOME: &str = ".wovenet/state";
+/// Tells an agent in a pod the name of its node: its host's name is the pod's. `nodeName` of a configuration comes first.
+pub const NODE_NAME_VARIABLE: &str = "WOVENET_NODE_NAME";
 /// Where the kernel tells the host's name.
 const HOST_NAME_FILE: &str = "/proc/sys/kernel/hostname";
 
@@ -40,7 +43,9 @@ impl Identity {
             None => Store::open(location)?,
         };
         let key = store.site_key().clone();
-        let host = config.node_name.clone().unwrap_or_else(host_name);
+        let told = std::env::var(NODE_NAME_VARIABLE).ok();
+        let host =
+            config.node_name.clone().or_else(|| told.filter(|name| is_node_name(name))).unwrap_or_else(host_name);
         let identity =
             Self { site: key.site_id(), agent: key.agent_id(&host), key, name: config.site_name.clone(), host };
         Ok((identity, store))
