@@ -5,6 +5,8 @@
 # ends them.
 set -eu
 cd "$(dirname "$0")/.."
+# Two nodes each, so that agents can be replaced one by one.
+export WOVENET_CLUSTERS_NODES_A=2 WOVENET_CLUSTERS_NODES_B=2
 if [ "$(id -u)" != 0 ]; then
 	echo "NOT RUN: the end-to-end tests need root, for network namespaces and cgroups" >&2
 	exit 1

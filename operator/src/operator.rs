@@ -135,9 +135,9 @@ async fn operator_key(client: &Client, namespace: &str) -> anyhow::Result<SiteKe
             let pem = secret.data.as_ref().and_then(|data| data.get(names::KEY_FIELD));
             let pem = pem
                 .ok_or_else(|| anyhow::anyhow!("Secret {} has no {}", names::OPERATOR_KEY_SECRET, names::KEY_FIELD))?;
-            return Ok(SiteKey::from_pem(&pem.0).map_err(|error| {
+            return SiteKey::from_pem(&pem.0).map_err(|error| {
                 anyhow::anyhow!("{} of Secret {} {error}: delete it", names::KEY_FIELD, names::OPERATOR_KEY_SECRET)
-            })?);
+            });
         }
         create_key(&api, names::OPERATOR_KEY_SECRET, BTreeMap::new()).await?;
     }

@@ -10,12 +10,11 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
 use wovenet_config::Document;
 use wovenet_config::key::PublicKey;
-use wovenet_crds::condition::Reason;
 use wovenet_identity::SiteKey;
 
 use crate::agent_report::{Heard, Report};
 use crate::collect::{Snapshot, Surroundings, is_ready};
-use crate::judge::{Judged, JudgedRemoteApp, JudgedSite, MeshKeys, Refusal};
+use crate::judge::{Judged, JudgedRemoteApp, JudgedSite, MeshKeys};
 use crate::names;
 use crate::ports::{self, Key};
 use crate::render::remote_app::ServingAgent;
@@ -375,19 +374,4 @@ pub fn plan_all<'a>(
     memory: &Memory,
 ) -> Vec<SitePlan<'a>> {
     judged.sites.iter().map(|site| plan(site, known, around, memory)).collect()
-}
-
-/// Says why a Site's key cannot be used.
-pub fn key_refusal(site: &str, state: KeyState) -> Refusal {
-    let secret = names::identity(site);
-    match state {
-        KeyState::Missing => (Reason::SecretNotFound, format!("Secret {secret} is about to be made")),
-        KeyState::Damaged => (
-            Reason::SecretMalformed,
-            format!(
-                "{} of Secret {secret} is no site key: restore it, or delete the Secret to become a new site",
-                names::KEY_FIELD
-            ),
-        ),
-    }
 }

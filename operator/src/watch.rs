@@ -98,6 +98,8 @@ impl Watches<'_> {
             let mut failing = false;
             while let Some(event) = events.next().await {
                 match event {
+                    // Only the intention to list.
+                    Ok(watcher::Event::Init) => {}
                     Ok(_) => {
                         if std::mem::take(&mut failing) {
                             tracing::info!(kind, "the watch works again");

@@ -2,9 +2,15 @@
 #![cfg(test)]
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod admission;
 mod agents;
 mod by_hand;
+mod changes;
 mod first_page;
+mod installed;
+mod operator_page;
+mod outages;
+mod release;
 mod stage;
 mod steps;
 mod world;

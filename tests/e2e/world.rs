@@ -44,7 +44,8 @@ impl World {
 
 fn load_images() -> anyhow::Result<()> {
     let images = Path::new(FILES).with_file_name("images");
-    clusters::load(&images.join("agent.tar"))
+    clusters::load(&images.join("agent.tar"))?;
+    clusters::load(&images.join("operator.tar"))
 }
 
 fn start_broker() -> anyhow::Result<()> {

@@ -40,13 +40,21 @@ fn service(site: &Site, index: usize, expose: &Expose) -> Option<Service> {
                 node_port: expose.node_port.map(i32::from),
                 ..ServicePort::default()
             }]),
-            // A packet that another node forwards would come from that node's address.
-            external_traffic_policy: Some("Local".to_owned()),
+            external_traffic_policy: Some(traffic_policy(expose).to_owned()),
             load_balancer_class: expose.load_balancer_class.clone(),
             ..ServiceSpec::default()
         }),
         ..Service::default()
     })
+}
+
+/// One public address in front of several agents leads to any that is ready; the address of a node to its own agent.
+fn traffic_policy(expose: &Expose) -> &'static str {
+    let one_address = expose.public_address.is_some() || expose.detect.is_some();
+    match expose.type_ {
+        ExposeType::NodePort if one_address => "Cluster",
+        _ => "Local",
+    }
 }
 
 /// Renders the tunnel sockets; what cannot be announced yet comes second, in words for a person.

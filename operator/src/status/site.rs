@@ -9,11 +9,11 @@ use wovenet_crds::site::status::{ENDPOINTS_MAX, PEERS_MAX};
 use wovenet_crds::site::{AgentCounts, PeerState, PeerStatus};
 use wovenet_crds::{Site, SiteStatus};
 
-use super::{Conditions, programmed};
+use super::{Conditions, programmed, verdict};
 use crate::agent_report::{Broker, RemoteSite, Report};
 use crate::collect::Snapshot;
 use crate::names;
-use crate::plan::{SitePlan, key_refusal};
+use crate::plan::{KeyState, SitePlan};
 
 /// Tells the status of a Site.
 pub fn site(plan: &SitePlan<'_>, known: &Snapshot, now: Timestamp) -> SiteStatus {
@@ -21,12 +21,7 @@ pub fn site(plan: &SitePlan<'_>, known: &Snapshot, now: Timestamp) -> SiteStatus
     let so_far = site.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
     let mut conditions = Conditions::of(so_far, site.metadata.generation, now);
     conditions.accepted(ConditionType::Accepted, plan.judged.accepted.as_ref().map(|()| "valid"));
-    let key_refusal = plan.key.as_ref().err().map(|state| key_refusal(&plan.name(), *state));
-    let references = match (&plan.judged.references, &key_refusal) {
-        (Err(refusal), _) | (Ok(_), Some(refusal)) => Err(refusal),
-        (Ok(_), None) => Ok("every Secret is there"),
-    };
-    conditions.accepted(ConditionType::ResolvedRefs, references);
+    conditions.set(ConditionType::ResolvedRefs, &references(plan));
     let reports: Vec<&Report> = plan.agents.iter().filter_map(|agent| agent.report.as_deref()).collect();
     conditions.set(ConditionType::Programmed, &sockets(plan));
     match site.spec.message_channel {
@@ -47,6 +42,25 @@ pub fn site(plan: &SitePlan<'_>, known: &Snapshot, now: Timestamp) -> SiteStatus
         peers_connected: (!reports.is_empty()).then(|| format!("{connected}/{}", peers.len())),
         peers,
     }
+}
+
+/// Whether every Secret is there.
+fn references(plan: &SitePlan<'_>) -> Verdict {
+    let damaged = (Reason::SecretMalformed, damaged_key(&plan.name()));
+    match (&plan.judged.references, &plan.key) {
+        (Err(refusal), _) => verdict(ConditionType::ResolvedRefs, Err(refusal)),
+        (Ok(_), Err(KeyState::Missing)) => Verdict::pending("the key of the site is about to be made"),
+        (Ok(_), Err(KeyState::Damaged)) => verdict(ConditionType::ResolvedRefs, Err(&damaged)),
+        (Ok(_), Ok(_)) => verdict(ConditionType::ResolvedRefs, Ok("every Secret is there")),
+    }
+}
+
+fn damaged_key(site: &str) -> String {
+    let secret = names::identity(site);
+    format!(
+        "{} of Secret {secret} is no site key: restore it, or delete the Secret to become a new site",
+        names::KEY_FIELD
+    )
 }
 
 /// Whether every ready agent has the configuration, listens, and can be announced.

@@ -83,6 +83,15 @@ impl Cluster {
         run_with(&["kubectl", &self.name, "-n", namespace, "apply", "-f", "-"], manifest).map(drop)
     }
 
+    /// Asks the API server to judge a new object, without making it.
+    ///
+    /// # Errors
+    /// The API server's complaint.
+    pub fn create_dry_run(&self, namespace: &str, object: &str) -> anyhow::Result<()> {
+        let arguments = ["kubectl", &self.name, "-n", namespace, "create", "--dry-run=server", "-f", "-"];
+        run_with(&arguments, object).map(drop)
+    }
+
     /// Returns one object, named as in `pod/client`.
     ///
     /// # Errors

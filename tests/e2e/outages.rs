@@ -1,0 +1,122 @@
+//! The operator, the API server or agents go away: traffic goes on, and nothing is rewritten without a change.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use wovenet_tests::clusters::{Cluster, PATIENCE_MINUTE};
+use wovenet_tests::until::until;
+
+use crate::by_hand::cluster_address;
+use crate::installed::{SYSTEM, Sites};
+use crate::stage::Stage;
+
+/// How long the API server is away.
+const OUTAGE: Duration = Duration::from_secs(60);
+/// How many new connections are made while agents are replaced.
+const CONNECTIONS: u32 = 1_000;
+
+/// Every object that the operator writes, with its version.
+fn versions(cluster: &Cluster, stage: &Stage) -> String {
+    let kinds =
+        "sites.wovenet.io,exposedapps.wovenet.io,remoteapps.wovenet.io,services,daemonsets,secrets,endpointslices";
+    let columns = "custom-columns=K:.kind,N:.metadata.name,V:.metadata.resourceVersion";
+    let mut all = String::new();
+    for (namespace, kinds) in [(stage.apps.as_str(), kinds), (SYSTEM, "sites.wovenet.io,secrets")] {
+        all += &cluster.kubectl(&["-n", namespace, "get", kinds, "-o", columns]).unwrap();
+    }
+    all
+}
+
+/// FAULTS row 93.
+#[test]
+fn fault_93_an_operator_that_is_killed_stops_nothing_and_its_successor_rewrites_nothing() {
+    let stage = Stage::new("operator").unwrap();
+    let sites = Sites::new(&stage).unwrap();
+    sites.serve_web().unwrap();
+    let a = &stage.world.a;
+    let before = versions(a, &stage);
+    let selector = ["-n", SYSTEM, "-l", "app.kubernetes.io/component=operator"];
+    a.kubectl(&[&["delete", "pod", "--grace-period=0", "--force"], &selector[..]].concat()).unwrap();
+    assert!(stage.page("web").unwrap().starts_with("web-"));
+    let holder =
+        || a.get(SYSTEM, "lease/wovenet-operator").ok()?.pointer("/spec/holderIdentity")?.as_str().map(str::to_owned);
+    let running = || a.kubectl(&[&["get", "pods", "-o", "name"], &selector[..]].concat()).unwrap_or_default();
+    let led = || holder().filter(|holder| !holder.is_empty() && running().contains(holder.as_str()));
+    stage.steps.step("another operator leads", || until("it leads", PATIENCE_MINUTE, led)).unwrap();
+    // It has heard all agents when a change arrives at them.
+    sites.expose_web().unwrap();
+    let start = Instant::now();
+    until("it had time to write", PATIENCE_MINUTE, || (start.elapsed() > Duration::from_secs(10)).then_some(()))
+        .unwrap();
+    assert_eq!(versions(a, &stage), before);
+    assert!(stage.page("web").unwrap().starts_with("web-"));
+}
+
+/// FAULTS rows 94 and 95.
+#[test]
+fn fault_94_without_an_api_server_new_connections_work_and_nothing_is_rewritten_afterwards() {
+    let stage = Stage::new("api-server").unwrap();
+    let sites = Sites::new(&stage).unwrap();
+    sites.serve_web().unwrap();
+    let a = &stage.world.a;
+    let web = cluster_address(a, &stage.apps, "web").unwrap();
+    let before = versions(a, &stage);
+    a.stop("kube-apiserver").unwrap();
+    let start = Instant::now();
+    let (mut pages, mut failures) = (0, 0);
+    while start.elapsed() < OUTAGE {
+        match stage.page_at_node(&web) {
+            Ok(_) => pages += 1,
+            Err(_) => failures += 1,
+        }
+    }
+    a.start("kube-apiserver").unwrap();
+    a.api_serves().unwrap();
+    println!("without an API server: {pages} pages, {failures} failures");
+    assert!(pages > 100 && failures == 0, "{pages} pages, {failures} failures");
+    let ready = || stage.page("web").ok();
+    stage.steps.step("kubectl works again", || until("a page by kubectl", PATIENCE_MINUTE, ready)).unwrap();
+    sites.ready().unwrap();
+    assert_eq!(versions(a, &stage), before);
+}
+
+/// FAULTS rows 109 and 110.
+#[test]
+fn fault_109_and_110_agents_are_replaced_without_a_failed_connection() {
+    let stage = Stage::new("rolling").unwrap();
+    let sites = Sites::new(&stage).unwrap();
+    sites.serve_web().unwrap();
+    for cluster in [&stage.world.a, &stage.world.b] {
+        let (failed, took) = while_connecting(&stage, || {
+            let patch = r#"{"spec":{"agents":{"drainSeconds":10}}}"#;
+            let site = format!("site/{}", sites.name);
+            cluster.kubectl(&["-n", SYSTEM, "patch", &site, "--type=merge", "-p", patch])?;
+            let generation = || {
+                let set = cluster.get(SYSTEM, &sites.agents()).ok()?;
+                (set.pointer("/spec/template/spec/containers/0/args/4")?.as_str()? == "10").then_some(())
+            };
+            until("the DaemonSet is another one", PATIENCE_MINUTE, generation)?;
+            cluster.rolled_out(SYSTEM, &sites.agents())
+        });
+        println!("agents of {} rolled in {took:?}: {failed} of {CONNECTIONS} connections failed", cluster.name());
+        assert_eq!(failed, 0, "cluster {}", cluster.name());
+    }
+}
+
+/// Makes new connections, one after another and evenly, while `work` goes on and until enough were made. Returns how many
+/// failed, and how long the work took.
+fn while_connecting(stage: &Stage, work: impl FnOnce() -> anyhow::Result<()>) -> (u32, Duration) {
+    thread::scope(|scope| {
+        let connecting = scope.spawn(|| {
+            let script = format!(
+                "failed=0; i=0; while [ $i -lt {CONNECTIONS} ]; do probe http web 80 >/dev/null 2>/tmp/why || failed=$((failed+1)); \
+                 i=$((i+1)); usleep 15000; done; echo $failed"
+            );
+            stage.world.a.execute(&stage.apps, "client", &["sh", "-c", &script])
+        });
+        let start = Instant::now();
+        work().unwrap();
+        let took = start.elapsed();
+        (connecting.join().unwrap().unwrap().trim().parse().unwrap(), took)
+    })
+}
