@@ -7,7 +7,7 @@ TOOLS := $(CACHE)/tools
 export PATH := $(TOOLS)/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test packages lint deny unit chart netns e2e clusters clusters-down images bench openapi crds release clean
+.PHONY: help build demo demo-kubernetes test packages lint deny unit chart netns e2e clusters clusters-down images bench openapi crds release clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -19,6 +19,11 @@ demo: ## two sites on this machine, with failures shown (needs Rust and a C comp
 	$(CARGO) build --workspace --bins
 	$(CARGO_TARGET_DIR)/debug/wovenet-demo
 
+demo-kubernetes: images ## two real Kubernetes clusters joined by wovenet, to try it (root, Go, Rust and a C compiler)
+	@tests/packages.sh clusters
+	$(CARGO) build --workspace --bins
+	@tests/demo-kubernetes.sh
+
 test: packages lint unit chart netns ## everything (needs Rust; root for packages and network namespaces, or SKIP_NETNS=1)
 
 packages: ## install the Debian packages that the tests need (root), or name those that are missing
@@ -27,7 +32,7 @@ packages: ## install the Debian packages that the tests need (root), or name tho
 lint: deny ## formatting, clippy with warnings denied, each crate alone, dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
-	for crate in wovenet-config wovenet-agent wovenet-crds; do $(CARGO) check -p $$crate || exit 1; done
+	for crate in wovenet-config wovenet-identity wovenet-agent wovenet-crds wovenet-operator; do $(CARGO) check -p $$crate || exit 1; done
 
 deny: $(TOOLS)/bin/cargo-deny
 	cargo-deny check bans licenses sources
