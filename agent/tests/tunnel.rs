@@ -144,6 +144,13 @@ async fn going_away_lets_streams_finish_and_then_ends_the_channels() {
     opened.send.finish();
     assert_eq!(opened.recv.read_chunk(16).await.unwrap(), None);
     drop(opened);
+    b.site("a", |site| site.channels.is_empty()).await;
+    let state = || b.handle.state(&"a".parse().unwrap(), &"app".parse().unwrap());
+    assert_eq!(state(), ProviderState::Available, "it may be back in a moment");
+    let mut changes = b.handle.subscribe();
+    while state() != ProviderState::NoPath {
+        timeout(Duration::from_secs(10), changes.changed()).await.unwrap().unwrap();
+    }
     a.site("b", |site| site.channels.is_empty()).await;
 }
 

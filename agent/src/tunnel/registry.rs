@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -15,6 +16,10 @@ use crate::tunnel::settle::{Candidate, Fate, settle};
 
 /// The most channels to one peer site (docs/protocol.md §6).
 pub const CHANNELS_PER_PEER_MAX: usize = 512;
+
+/// A site whose last channel was drained counts as there for so long: an agent that is replaced says go-away, and another
+/// channel is made within moments. New streams wait for it meanwhile.
+pub(super) const RETURN_GRACE: Duration = Duration::from_secs(2);
 
 /// Every live channel. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -35,6 +40,8 @@ struct Inner {
 struct Sites {
     channels: BTreeMap<SiteId, Vec<Arc<Channel>>>,
     names: BTreeMap<SiteName, SiteId>,
+    /// When the last channel of a site was drained.
+    left: BTreeMap<SiteName, Instant>,
 }
 
 /// Why a channel was not taken.
@@ -116,6 +123,10 @@ impl Registry {
             if channels.is_empty() {
                 sites.channels.remove(&site);
                 sites.names.retain(|_, id| *id != site);
+                sites.left.retain(|_, since| since.elapsed() < RETURN_GRACE);
+                if channel.is_draining() {
+                    sites.left.insert(channel.peer().name.clone(), Instant::now());
+                }
             }
         }
         drop(sites);
@@ -152,6 +163,7 @@ impl Registry {
     pub(super) fn state(&self, site: &SiteName, app: &AppName) -> ProviderState {
         let sites = self.inner.sites.lock();
         let channels = sites.names.get(site).and_then(|id| sites.channels.get(id));
+        let leaving = channels.into_iter().flatten().any(|channel| channel.is_draining());
         let usable: Vec<_> = channels.into_iter().flatten().filter(|channel| usable(channel)).collect();
         let told = usable.iter().filter_map(|channel| channel.entry(app)).map(|entry| match entry {
             Some(entry) if entry.healthy => ProviderState::Available,
@@ -159,7 +171,8 @@ impl Registry {
             None => ProviderState::NotExposed,
         });
         // While no channel has told what it offers, the far side answers for itself.
-        let untold = if usable.is_empty() { ProviderState::NoPath } else { ProviderState::Available };
+        let returns = leaving || sites.left.get(site).is_some_and(|since| since.elapsed() < RETURN_GRACE);
+        let untold = if usable.is_empty() && !returns { ProviderState::NoPath } else { ProviderState::Available };
         told.min().unwrap_or(untold)
     }
 }

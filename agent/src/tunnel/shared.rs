@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use wovenet_config::app::ExposedApp;
@@ -14,7 +15,7 @@ use crate::tunnel::channel::{Channel, ChannelParts, CloseCode, Direction};
 use crate::tunnel::handshake::{Authenticated, Credentials, HandshakeError};
 use crate::tunnel::metrics::Metrics;
 use crate::tunnel::open::ServeStream;
-use crate::tunnel::registry::Registry;
+use crate::tunnel::registry::{RETURN_GRACE, Registry};
 use crate::tunnel::windows::Windows;
 use crate::tunnel::{control, endpoint};
 
@@ -98,6 +99,13 @@ impl Shared {
         self.registry.remove(&channel);
         if self.registry.channels(&channel.peer().site).is_empty() {
             self.peers.update(|directory| directory.set_connected(channel.peer().site, false));
+        }
+        if channel.is_draining() {
+            // Then it is told that the site has not come back, if it has not.
+            tokio::select! {
+                () = self.cancel.cancelled() => {}
+                () = sleep(RETURN_GRACE) => self.registry.changed(),
+            }
         }
         Ok(())
     }
