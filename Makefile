@@ -24,7 +24,7 @@ demo-kubernetes: images ## two real Kubernetes clusters joined by wovenet, to tr
 	$(CARGO) build --workspace --bins
 	@tests/demo-kubernetes.sh
 
-test: packages lint unit chart netns ## everything (needs Rust; root for packages and network namespaces, or SKIP_NETNS=1)
+test: packages lint unit chart netns e2e ## everything (needs Rust; root and Go for namespaces and clusters, or SKIP_NETNS=1)
 
 packages: ## install the Debian packages that the tests need (root), or name those that are missing
 	@tests/packages.sh
@@ -49,8 +49,7 @@ chart: ## the Helm chart: linted, rendered, every object judged (helm, or what i
 netns: ## network-namespace tests (root)
 	@tests/netns.sh
 
-e2e: images ## end-to-end tests on real Kubernetes clusters (root, Go, Rust and a C compiler; no container engine)
-	@tests/packages.sh clusters
+e2e: ## end-to-end tests on real Kubernetes clusters (root, Go, Rust and a C compiler; no container engine)
 	@tests/e2e.sh
 
 clusters: ## start two real Kubernetes clusters on this machine, to look around (root; see tests/cluster/README.md)
