@@ -13,7 +13,7 @@ fi
 missing=""
 [ "$(id -u)" = 0 ] || missing="$missing root"
 PATH="$PATH:/usr/local/go/bin" command -v go >/dev/null || missing="$missing Go"
-# Of the clusters' Kubernetes, which is made for both, this kind of set-up knows the first version only.
+# The nodes of tests/cluster work on cgroup v1 only.
 [ -d /sys/fs/cgroup/memory ] || missing="$missing cgroup-v1"
 if [ -n "$missing" ]; then
 	echo "NOT RUN: the end-to-end tests on Kubernetes clusters. Missing:$missing" >&2
