@@ -70,6 +70,10 @@ key=$(mktemp)
 trap 'rm -f "$config" "$key"' EXIT
 "${CARGO_TARGET_DIR:-target}/debug/wovenet-agent" keygen >"$key"
 for c in a b; do
+	# One that is there from an earlier run is what both get.
+	old=$(kubectl $c -n wovenet-system get secret mesh-key -o 'jsonpath={.data.primary}' 2>/dev/null) && base64 -d <<<"$old" >"$key"
+done
+for c in a b; do
 	kubectl $c -n wovenet-system get secret mesh-key >/dev/null 2>&1 ||
 		quiet kubectl $c -n wovenet-system create secret generic mesh-key "--from-file=primary=$key"
 done

@@ -62,6 +62,13 @@ impl Metrics {
         Ok(metrics)
     }
 
+    /// Drops the series of all Sites, as some may be gone; those that are there are set anew.
+    pub fn forget_sites(&self) {
+        for gauges in [&self.agents, &self.config_revision, &self.config_bytes, &self.ports_used] {
+            gauges.reset();
+        }
+    }
+
     fn register_all(&self) -> prometheus::Result<()> {
         let build = gauges("build_info", "1; the version is a label", &["version"])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);

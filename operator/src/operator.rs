@@ -49,6 +49,7 @@ const PORT_RESTS: Duration = Duration::from_secs(300);
 /// What keeps it from going on; the process is to end then.
 pub async fn run(arguments: RunArguments, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let metrics = Metrics::register()?;
+    count_panics(&metrics);
     let health = Health { metrics: metrics.clone(), ready: Arc::default() };
     let client = Client::try_default().await?;
     let (changes, changed) = watch::channel(0u64);
@@ -71,6 +72,15 @@ pub async fn run(arguments: RunArguments, stop: impl Future<Output = ()>) -> any
         })),
         Some(ended) = tasks.join_next() => Err(anyhow::anyhow!("a watch ended: {ended:?}")),
     }
+}
+
+/// Counts and logs panics: a task that ends by one ends the operator, and its successor begins anew.
+fn count_panics(metrics: &Metrics) {
+    let panics = metrics.panics.clone();
+    std::panic::set_hook(Box::new(move |panic| {
+        panics.inc();
+        tracing::error!(panic = %panic, "a task panicked: please report this");
+    }));
 }
 
 /// Waits for the Lease, then works until it is lost.
@@ -263,6 +273,7 @@ impl Operator {
 
     async fn report(&self, plans: &[SitePlan<'_>], judged: &Judged, known: &Snapshot, around: &Surroundings) {
         let now = around.now;
+        self.metrics.forget_sites();
         for plan in plans {
             self.measure(plan);
             // What a predecessor told of agents stands until they were heard.

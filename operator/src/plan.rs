@@ -12,9 +12,9 @@ use wovenet_config::Document;
 use wovenet_config::key::PublicKey;
 use wovenet_identity::SiteKey;
 
-use crate::agent_report::{Heard, Report};
+use crate::agent_report::Report;
 use crate::collect::{Snapshot, Surroundings, is_ready};
-use crate::judge::{Judged, JudgedRemoteApp, JudgedSite, MeshKeys};
+use crate::judge::{Credentials, Judged, JudgedRemoteApp, JudgedSite, MeshKeys};
 use crate::names;
 use crate::ports::{self, Key};
 use crate::render::remote_app::ServingAgent;
@@ -93,7 +93,7 @@ pub struct PlannedAgent<'a> {
     pub ready: bool,
     /// What it told, if it was heard lately.
     pub report: Option<Arc<Report>>,
-    /// Whether it was never heard so far, and need not have been yet.
+    /// Whether it was never heard so far, and need not have been yet, or the operator doubts that it hears.
     pub new: bool,
 }
 
@@ -120,11 +120,11 @@ pub fn plan<'a>(judged: &'a JudgedSite, known: &'a Snapshot, around: &Surroundin
     let key = site_key(&name, known);
     let rendered = match (&judged.accepted, &keys, &key) {
         (Ok(()), Some(keys), Ok(_)) => {
-            let credentials = judged.references.as_ref().ok().and_then(|found| found.credentials.as_ref());
+            let credentials = credentials(judged, before.as_ref());
             let document = SiteDocument {
                 site: &judged.site,
                 keys,
-                credentials,
+                credentials: credentials.as_ref(),
                 operator_key: around.operator_key,
                 local_sockets,
                 exposed_apps: exposed_apps(judged),
@@ -173,6 +173,15 @@ fn mesh_keys(judged: &JudgedSite, before: Option<&Configuration>) -> Option<Mesh
     })
 }
 
+/// User and password of the Secret; else the last good ones.
+fn credentials(judged: &JudgedSite, before: Option<&Configuration>) -> Option<Credentials> {
+    if let Ok(found) = &judged.references {
+        return found.credentials.clone();
+    }
+    let mqtt = before?.document.message_channel.as_ref()?.mqtt.as_ref()?;
+    Some(Credentials { user: mqtt.user.clone()?, password: mqtt.password.as_ref()?.expose().to_owned() })
+}
+
 fn site_key(site: &str, known: &Snapshot) -> Result<SiteKey, KeyState> {
     let secret = names::identity(site);
     if !known.secrets.contains_key(&secret) {
@@ -184,21 +193,17 @@ fn site_key(site: &str, known: &Snapshot) -> Result<SiteKey, KeyState> {
 
 fn agents<'a>(site: &str, known: &'a Snapshot, around: &Surroundings) -> Vec<PlannedAgent<'a>> {
     let pods: Vec<&Arc<Pod>> = known.agents.iter().filter(|pod| is_of(pod, site)).collect();
-    let heard: Vec<&Heard> = pods.iter().filter_map(|pod| known.heard_of(pod)).collect();
-    let told = heard.iter().filter(|heard| heard.report.is_some()).count();
-    let silent = heard.iter().filter(|heard| heard.report.is_some() && !heard.is_alive(around.instant)).count();
-    // When most go silent at once, it is rather this operator that hears nothing.
-    let doubts_itself = silent * 2 > told;
-    let report = |pod: &Pod| {
-        let heard = known.heard_of(pod)?;
-        let counts = heard.is_alive(around.instant) || doubts_itself;
-        heard.report.clone().filter(|_| counts)
-    };
-    let planned = |pod: &'a Arc<Pod>| PlannedAgent {
-        pod,
-        ready: is_ready(pod),
-        report: report(pod),
-        new: known.heard_of(pod).is_none_or(|heard| heard.is_new(around.instant)),
+    let is_new = |pod: &Pod| known.heard_of(pod).is_none_or(|heard| heard.is_new(around.instant));
+    let is_alive = |pod: &Pod| known.heard_of(pod).is_some_and(|heard| heard.is_alive(around.instant));
+    let due: Vec<&&Arc<Pod>> = pods.iter().filter(|pod| is_ready(pod) && !is_new(pod)).collect();
+    let silent = due.iter().filter(|pod| !is_alive(pod)).count();
+    // When most are silent at once, it is rather this operator that hears nothing: what it last saw stands.
+    let doubts_itself = silent * 2 > due.len();
+    let planned = |pod: &'a Arc<Pod>| {
+        let report = known.heard_of(pod).and_then(|heard| heard.report.clone());
+        let report = report.filter(|_| is_alive(pod) || doubts_itself);
+        let new = is_new(pod) || (doubts_itself && report.is_none());
+        PlannedAgent { pod, ready: is_ready(pod), report, new }
     };
     pods.into_iter().map(planned).collect()
 }

@@ -6,6 +6,7 @@ mod admission;
 mod agents;
 mod by_hand;
 mod changes;
+mod examples;
 mod first_page;
 mod installed;
 mod operator_page;

@@ -11,6 +11,7 @@ use wovenet_crds::site::ExposeType;
 
 use super::{JudgedSite, MeshKeys, Refusal, secrets};
 use crate::collect::{Snapshot, Surroundings};
+use crate::names::API_PORT;
 use crate::render::SiteDocument;
 
 /// A mesh key that is nobody's: an object is judged whatever the Secret of its Site holds.
@@ -51,7 +52,10 @@ fn shared_host_port(one: &Site, other: &Site) -> Option<u16> {
         let on_host = |kind: ExposeType| matches!(kind, ExposeType::HostPort | ExposeType::HostNetwork);
         site.spec.expose.iter().filter(|expose| on_host(expose.type_)).map(|expose| expose.port).collect()
     };
-    ports(one).intersection(&ports(other)).next().copied()
+    let on_host_network = |site: &Site| site.spec.expose.iter().any(|expose| expose.type_ == ExposeType::HostNetwork);
+    // On the network of the host the agent's own ports are ports of the node too.
+    let own = (on_host_network(one) && on_host_network(other)).then_some(API_PORT);
+    ports(one).intersection(&ports(other)).next().copied().or(own)
 }
 
 /// Returns the Site's document without sockets and apps: what single apps are judged within.

@@ -31,10 +31,17 @@ fn fault_93_an_agent_that_was_not_heard_yet_keeps_its_place_in_the_slices() {
     assert_eq!(scene.objects().slices, before);
     assert_eq!((scene.document(), scene.look(|_, plans| plans[0].configuration.clone())), (document, revision));
     assert!(scene.look(|_, plans| plans[0].is_waiting_for_agents()));
-    // Unless it stays silent.
+    // When all stay silent, it is rather the operator that hears nothing.
     let long_ago = scene.around.instant.checked_sub(std::time::Duration::from_secs(9)).unwrap();
     for node in ["one-uid", "two-uid"] {
         scene.known.heard.insert(node.into(), Heard { report: None, at: long_ago, error: None });
     }
-    assert!(scene.objects().slices.iter().all(|slice| slice.endpoints.is_empty()));
+    assert_eq!(scene.objects().slices, before);
+    // One that stays silent while others are heard is taken out.
+    scene.agent("one", "10.0.0.1", Some(REPORT), 0);
+    scene.known.agents.retain(|pod| pod.metadata.name.as_deref() != Some("home-agent-one"));
+    scene.agent("one", "10.0.0.1", Some(REPORT), 0);
+    let listed: Vec<_> = scene.objects().slices.into_iter().flat_map(|slice| slice.endpoints).collect();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].addresses, ["10.0.0.1"]);
 }

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Secret;
 use wovenet_config::key::encode_key;
 use wovenet_operator::plan::KeyState;
 
-use crate::scene::{MESH_KEY, Scene};
+use crate::scene::{MESH_KEY, SITE, Scene};
 
 /// FAULTS row 102.
 #[test]
@@ -45,6 +45,19 @@ fn fault_103_and_104_a_damaged_or_deleted_secret_is_told_and_the_last_good_key_k
         assert_eq!(now, good, "{what}");
         assert!(!format!("{:?}", scene.conditions()).contains("horse"), "no secret in a message");
     }
+}
+
+#[test]
+fn credentials_that_are_gone_keep_working_as_they_were() {
+    let site = SITE.replace("topic: t", "topic: t, credentialsSecretRef: {name: login}");
+    let mut scene = Scene::of(&site);
+    scene.secret("login", &[("username", "me"), ("password", "word")]);
+    let good = scene.look(|_, plans| plans[0].configuration.clone().unwrap());
+    assert_eq!(good.document.message_channel.as_ref().unwrap().mqtt.as_ref().unwrap().user.as_deref(), Some("me"));
+    scene.memory.configurations.insert("home".into(), good.clone());
+    scene.known.secrets.remove("login");
+    scene.tells("Site home", "ResolvedRefs", "False", "SecretNotFound", &["login"]);
+    assert_eq!(scene.look(|_, plans| plans[0].configuration.clone().unwrap()), good);
 }
 
 #[test]
