@@ -43,7 +43,9 @@ impl Example {
     fn apply(&self, cluster: &Cluster, file: &str) -> anyhow::Result<()> {
         let text = std::fs::read_to_string(self.folder.join(file))?;
         let text = text.replace("image: nginx:stable", PROBE).replace("image: redis:7", REDIS);
-        cluster.apply("default", &text.replace("containerPort: 80}", "containerPort: 8080}"))
+        let applied = Path::new(FILES).join(format!("{}-{file}", self.namespace));
+        std::fs::write(&applied, text.replace("containerPort: 80}", "containerPort: 8080}"))?;
+        cluster.kubectl(&["apply", "-f", &applied.display().to_string()]).map(drop)
     }
 
     /// Starts a client in a cluster.
@@ -80,7 +82,7 @@ impl Drop for Example {
             }
         }
         for cluster in [&self.world.a, &self.world.b] {
-            cluster.kubectl(&["delete", "namespace", self.namespace, "--ignore-not-found"]).ok();
+            cluster.kubectl(&["delete", "namespace", self.namespace, "--ignore-not-found", "--wait=false"]).ok();
             cluster.kubectl(&["-n", SYSTEM, "delete", "site", "site-a", "site-b", "--ignore-not-found"]).ok();
         }
         self.world.b.close("udp", PUBLIC_PORT).ok();
@@ -92,10 +94,13 @@ fn mesh_key() -> anyhow::Result<()> {
     static MADE: LazyLock<anyhow::Result<()>> = LazyLock::new(|| {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/kubernetes/vm/vm.yaml");
         let vm: serde_json::Value = serde_yaml::from_str(&std::fs::read_to_string(file)?)?;
-        let literal = format!("--from-literal=primary={}", vm["crypto"]["key"].as_str().unwrap_or_default());
+        let secret = serde_json::json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": {"name": "mesh-key"}, "stringData": {"primary": vm["crypto"]["key"]},
+        });
         let world = world()?;
         for cluster in [&world.a, &world.b] {
-            cluster.kubectl(&["-n", SYSTEM, "create", "secret", "generic", "mesh-key", &literal])?;
+            cluster.apply(SYSTEM, &secret.to_string())?;
         }
         Ok(())
     });
@@ -142,17 +147,19 @@ fn a_database_is_used_from_another_cluster() {
 fn a_unix_socket_of_a_node_is_a_service_elsewhere() {
     let mut example = Example::new("unix-socket").unwrap();
     let World { a, b } = example.world;
-    let directory = Path::new("/run/wovenet-example");
-    std::fs::create_dir_all(directory).unwrap();
-    // In place of app.yaml: a daemon of the node.
-    let listen = "UNIX-LISTEN:/run/wovenet-example/daemon.sock,fork,mode=666,unlink-early";
-    example.serve("b1", "daemon", &["socat", listen, r"SYSTEM:echo of the socket"]).unwrap();
+    // In place of app.yaml: a daemon of each node, which has a /run of its own.
+    let cluster = concat!(env!("CARGO_MANIFEST_DIR"), "/cluster/cluster.sh");
+    let daemon = "mkdir -p /run/wovenet-example && exec socat \
+                  UNIX-LISTEN:/run/wovenet-example/daemon.sock,fork,mode=666,unlink-early SYSTEM:'echo of the socket'";
+    for node in ["b1", "b2"] {
+        example.serve("inet", &format!("daemon-{node}"), &[cluster, "exec", node, "sh", "-c", daemon]).unwrap();
+    }
     example.apply(b, "b.yaml").unwrap();
     example.apply(a, "a.yaml").unwrap();
     example.client(a).unwrap();
-    let said = example.asks(a, "an answer of the node's socket", &["sh", "-c", "nc -w 3 node-daemon 80 </dev/null"]);
+    let said =
+        example.asks(a, "an answer of the node's socket", &["sh", "-c", "nc -w 3 node-daemon 80 < /dev/null || true"]);
     assert_eq!(said.trim(), "of the socket");
-    std::fs::remove_dir_all(directory).unwrap();
 }
 
 #[test]

@@ -32,8 +32,9 @@ pub(crate) fn installed() -> anyhow::Result<()> {
         let steps = Steps::begin("chart");
         let world = world()?;
         steps.step("helm install in both clusters", || {
-            helm(&world.a, "install", &[])?;
-            helm(&world.b, "install", &[])
+            // Clusters that an earlier run left have a release already.
+            helm(&world.a, &["upgrade", "--install"], &[])?;
+            helm(&world.b, &["upgrade", "--install"], &[])
         })?;
         Ok(())
     });
@@ -41,9 +42,10 @@ pub(crate) fn installed() -> anyhow::Result<()> {
 }
 
 /// Installs or upgrades the release, with more values.
-pub(crate) fn helm(cluster: &Cluster, what: &str, more: &[&str]) -> anyhow::Result<()> {
+pub(crate) fn helm(cluster: &Cluster, what: &[&str], more: &[&str]) -> anyhow::Result<()> {
     let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/wovenet").display().to_string();
-    let mut arguments = vec![what, RELEASE, &chart, "-n", SYSTEM, "--create-namespace", "--wait", "--timeout", "90s"];
+    let mut arguments = what.to_vec();
+    arguments.extend([RELEASE, &chart, "-n", SYSTEM, "--create-namespace", "--wait", "--timeout", "90s"]);
     for value in IMAGES.iter().chain(more) {
         arguments.extend(["--set", value]);
     }

@@ -17,7 +17,7 @@ fn a_release_is_upgraded_rolled_back_removed_and_installed_again_while_pages_com
         list.first()?.pointer("/status/readyReplicas")?.as_u64()
     };
     let works = || stage.page("web").unwrap().starts_with("web-");
-    stage.steps.step("helm upgrade", || helm(a, "upgrade", &["operator.replicas=1"])).unwrap();
+    stage.steps.step("helm upgrade", || helm(a, &["upgrade"], &["operator.replicas=1"])).unwrap();
     until("one operator", PATIENCE_MINUTE, || (replicas() == Some(1)).then_some(())).unwrap();
     assert!(works());
     stage
@@ -37,7 +37,7 @@ fn a_release_is_upgraded_rolled_back_removed_and_installed_again_while_pages_com
     assert_eq!(kept.lines().count(), 3);
     a.get(&stage.apps, "remoteapp/web").unwrap();
     assert!(works(), "agents go on without an operator");
-    stage.steps.step("helm install again", || helm(a, "install", &[])).unwrap();
+    stage.steps.step("helm install again", || helm(a, &["install"], &[])).unwrap();
     sites.ready().unwrap();
     assert!(works());
 }
