@@ -6,29 +6,28 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Pod, Secret};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
-use kube::api::PostParams;
 use kube::runtime::events::{Recorder, Reporter as EventReporter};
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
-use wovenet_crds::{ExposedAppStatus, RemoteAppStatus, SiteStatus, condition};
 use wovenet_identity::SiteKey;
 
-use crate::agent_report::{Report, SILENT_AFTER};
-use crate::apply::{Applier, ApplyError, Pauses, within};
+use crate::agent_report::SILENT_AFTER;
+use crate::apply::{Applier, Pauses};
 use crate::cli::RunArguments;
 use crate::collect::{Snapshot, Surroundings};
 use crate::health::{self, Health};
 use crate::judge::{Judged, judge};
+use crate::keys;
 use crate::leader;
+use crate::measure;
 use crate::metrics::Metrics;
 use crate::names;
-use crate::plan::{Configuration, KeyState, Memory, Objects, SitePlan, plan_all};
+use crate::plan::{Configuration, Memory, Objects, SitePlan, plan_all};
 use crate::ports::Key;
 use crate::push::{Agent, Agents};
 use crate::render::remote_app::address;
@@ -105,7 +104,7 @@ async fn lead(
     }
     metrics.leader.set(1);
     tracing::info!(replica = arguments.name, "this replica leads");
-    let key = operator_key(&client, &arguments.namespace).await?;
+    let key = keys::operator_key(&client, &arguments.namespace).await?;
     let recorder = Recorder::new(
         client.clone(),
         EventReporter { controller: names::FIELD_MANAGER.to_owned(), instance: Some(arguments.name.clone()) },
@@ -135,40 +134,6 @@ async fn lead(
         return election.leave().await;
     }
     ended
-}
-
-/// Reads the key by which agents know the operator; makes it when there is none yet.
-async fn operator_key(client: &Client, namespace: &str) -> anyhow::Result<SiteKey> {
-    let api: Api<Secret> = Api::namespaced(client.clone(), namespace);
-    loop {
-        if let Some(secret) = within(api.get_opt(names::OPERATOR_KEY_SECRET)).await? {
-            let pem = secret.data.as_ref().and_then(|data| data.get(names::KEY_FIELD));
-            let pem = pem
-                .ok_or_else(|| anyhow::anyhow!("Secret {} has no {}", names::OPERATOR_KEY_SECRET, names::KEY_FIELD))?;
-            return SiteKey::from_pem(&pem.0).map_err(|error| {
-                anyhow::anyhow!("{} of Secret {} {error}: delete it", names::KEY_FIELD, names::OPERATOR_KEY_SECRET)
-            });
-        }
-        create_key(&api, names::OPERATOR_KEY_SECRET, BTreeMap::new()).await?;
-    }
-}
-
-/// Makes a Secret with a new key. One that exists stays.
-async fn create_key(api: &Api<Secret>, name: &str, mut labels: BTreeMap<String, String>) -> anyhow::Result<()> {
-    labels.insert(names::MANAGED_BY.0.to_owned(), names::MANAGED_BY.1.to_owned());
-    let pem = SiteKey::generate()?.to_pem();
-    let secret = Secret {
-        metadata: ObjectMeta { name: Some(name.to_owned()), labels: Some(labels), ..ObjectMeta::default() },
-        data: Some(BTreeMap::from([(names::KEY_FIELD.to_owned(), ByteString(pem.as_bytes().to_vec()))])),
-        type_: Some("Opaque".to_owned()),
-        ..Secret::default()
-    };
-    match within(api.create(&PostParams::default(), &secret)).await {
-        Ok(_) => tracing::info!(secret = name, "made a key"),
-        Err(ApplyError::Api(kube::Error::Api(status))) if status.code == 409 => {}
-        Err(error) => return Err(error.into()),
-    }
-    Ok(())
 }
 
 /// The leader.
@@ -209,7 +174,7 @@ impl Operator {
         let judged = judge(&known, &around);
         let plans = plan_all(&judged, &known, &around, &self.memory);
         self.agents.follow(agents_to_follow(&plans));
-        self.make_identities(&plans).await;
+        keys::make_site_keys(&self.client, &self.arguments.namespace, &plans).await;
         self.apply(&plans, &known, &around).await;
         self.report(&plans, &judged, &known, &around).await;
         let remembered = remember(&plans);
@@ -226,16 +191,6 @@ impl Operator {
             now: Timestamp::now(),
             instant: Instant::now(),
             beginning: self.begun.elapsed() < SILENT_AFTER,
-        }
-    }
-
-    async fn make_identities(&self, plans: &[SitePlan<'_>]) {
-        let api: Api<Secret> = Api::namespaced(self.client.clone(), &self.arguments.namespace);
-        for plan in plans.iter().filter(|plan| plan.key.as_ref().err() == Some(&KeyState::Missing)) {
-            let labels = BTreeMap::from([(names::SITE_LABEL.to_owned(), plan.name())]);
-            if let Err(error) = create_key(&api, &names::identity(&plan.name()), labels).await {
-                tracing::warn!(site = plan.name(), %error, "cannot make the key of a Site, it is tried again");
-            }
         }
     }
 
@@ -275,67 +230,32 @@ impl Operator {
         let now = around.now;
         self.metrics.forget_sites();
         for plan in plans {
-            self.measure(plan);
+            measure::site(&self.metrics, plan);
             // What a predecessor told of agents stands until they were heard.
             if around.beginning && plan.is_waiting_for_agents() {
                 continue;
             }
             let site = &plan.judged.site;
             let wanted = status::site(plan, known, now);
-            self.reporter.report(&**site, site.status.as_ref(), &wanted, site_conditions).await;
+            self.reporter.report(&**site, site.status.as_ref(), &wanted).await;
             for one in &plan.judged.exposed {
                 let wanted = status::exposed_app(one, plan, now);
-                self.reporter.report(&*one.app, one.app.status.as_ref(), &wanted, exposed_conditions).await;
+                self.reporter.report(&*one.app, one.app.status.as_ref(), &wanted).await;
             }
             for one in &plan.judged.remote {
                 let wanted = status::remote_app(one, plan, now);
-                self.reporter.report(&*one.app, one.app.status.as_ref(), &wanted, remote_conditions).await;
+                self.reporter.report(&*one.app, one.app.status.as_ref(), &wanted).await;
             }
         }
         for (app, refusal) in &judged.unattached_exposed {
             let wanted = status::unattached_exposed_app(app, refusal, now);
-            self.reporter.report(&**app, app.status.as_ref(), &wanted, exposed_conditions).await;
+            self.reporter.report(&**app, app.status.as_ref(), &wanted).await;
         }
         for (app, refusal) in &judged.unattached_remote {
             let wanted = status::unattached_remote_app(app, refusal, now);
-            self.reporter.report(&**app, app.status.as_ref(), &wanted, remote_conditions).await;
+            self.reporter.report(&**app, app.status.as_ref(), &wanted).await;
         }
-        self.count_objects(known);
-    }
-
-    fn measure(&self, plan: &SitePlan<'_>) {
-        let (site, gauge) = (plan.name(), |number: usize| i64::try_from(number).unwrap_or(i64::MAX));
-        let revision = plan.configuration.as_ref().map_or(0, |configuration| configuration.revision);
-        let current = |report: &&Arc<Report>| report.revision >= revision;
-        let heard: Vec<_> = plan.agents.iter().filter_map(|agent| agent.report.as_ref()).collect();
-        let agents = &self.metrics.agents;
-        agents.with_label_values(&[site.as_str(), "known"]).set(gauge(plan.agents.len()));
-        agents.with_label_values(&[site.as_str(), "heard"]).set(gauge(heard.len()));
-        agents.with_label_values(&[site.as_str(), "current"]).set(gauge(heard.into_iter().filter(current).count()));
-        self.metrics.config_revision.with_label_values(&[&site]).set(i64::try_from(revision).unwrap_or(i64::MAX));
-        let bytes = plan.configuration.as_ref().map_or(0, |configuration| configuration.to_bytes().len());
-        self.metrics.config_bytes.with_label_values(&[&site]).set(gauge(bytes));
-        self.metrics.ports_used.with_label_values(&[&site]).set(gauge(plan.ports.len()));
-    }
-
-    fn count_objects(&self, known: &Snapshot) {
-        let mut counts: BTreeMap<(&str, &str), i64> = BTreeMap::new();
-        for kind in ["Site", "ExposedApp", "RemoteApp"] {
-            for ready in ["True", "False", "Unknown"] {
-                counts.insert((kind, ready), 0);
-            }
-        }
-        let sites = known.sites.iter().map(|site| ("Site", ready(site.status.as_ref().map(site_conditions))));
-        let exposed = known.exposed_apps.iter();
-        let exposed = exposed.map(|app| ("ExposedApp", ready(app.status.as_ref().map(exposed_conditions))));
-        let remote = known.remote_apps.iter();
-        let remote = remote.map(|app| ("RemoteApp", ready(app.status.as_ref().map(remote_conditions))));
-        for place in sites.chain(exposed).chain(remote) {
-            *counts.entry(place).or_default() += 1;
-        }
-        for ((kind, ready), count) in counts {
-            self.metrics.objects.with_label_values(&[kind, ready]).set(count);
-        }
+        measure::objects(&self.metrics, known);
     }
 
     /// Takes over what was planned, and lets ports that were given back rest.
@@ -388,28 +308,6 @@ fn api_address(pod: &Pod) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip.parse().ok()?, names::API_PORT))
 }
 
-/// The status of the condition Ready.
-fn ready(conditions: Option<&[Condition]>) -> &'static str {
-    let found = condition::find(conditions.unwrap_or_default(), condition::ConditionType::Ready);
-    match found.map(|found| found.status.as_str()) {
-        Some("True") => "True",
-        Some("False") => "False",
-        _ => "Unknown",
-    }
-}
-
 fn site_of(metadata: &ObjectMeta) -> Option<&str> {
     metadata.labels.as_ref()?.get(names::SITE_LABEL).map(String::as_str)
-}
-
-fn site_conditions(status: &SiteStatus) -> &[Condition] {
-    &status.conditions
-}
-
-fn exposed_conditions(status: &ExposedAppStatus) -> &[Condition] {
-    &status.conditions
-}
-
-fn remote_conditions(status: &RemoteAppStatus) -> &[Condition] {
-    &status.conditions
 }

@@ -10,11 +10,36 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
+use wovenet_crds::{ExposedAppStatus, RemoteAppStatus, SiteStatus};
 
 use crate::apply::{ApplyError, within};
 use crate::events;
 use crate::metrics::Metrics;
 use crate::names::FIELD_MANAGER;
+
+/// A status with conditions.
+pub trait Conditioned {
+    /// Returns them.
+    fn conditions(&self) -> &[Condition];
+}
+
+impl Conditioned for SiteStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
+impl Conditioned for ExposedAppStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
+
+impl Conditioned for RemoteAppStatus {
+    fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+}
 
 /// Writes the status of objects.
 pub struct Reporter {
@@ -27,39 +52,32 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// Writes `wanted` if it is not what the object has. Returns whether all is as wanted.
-    pub async fn report<K, S>(
-        &self,
-        object: &K,
-        current: Option<&S>,
-        wanted: &S,
-        conditions: fn(&S) -> &[Condition],
-    ) -> bool
+    /// Writes `wanted` if it is not what the object has.
+    pub async fn report<K, S>(&self, object: &K, current: Option<&S>, wanted: &S)
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
-        S: Serialize + PartialEq,
+        S: Serialize + PartialEq + Conditioned,
     {
         if current == Some(wanted) {
-            return true;
+            return;
         }
         let kind = K::kind(&());
         let result = self.write(object, wanted).await;
         match result {
             Ok(()) => self.metrics.writes.with_label_values(&[&*kind]).inc(),
             // It was deleted meanwhile.
-            Err(ApplyError::Api(kube::Error::Api(status))) if status.code == 404 => return true,
+            Err(ApplyError::Api(kube::Error::Api(status))) if status.code == 404 => return,
             Err(error) => {
                 self.metrics.write_failures.with_label_values(&[&*kind]).inc();
                 let object = format!("{kind} {}/{}", object.namespace().unwrap_or_default(), object.name_any());
                 tracing::warn!(object, %error, "cannot write the status, it is tried again");
-                return false;
+                return;
             }
         }
-        let before = current.map(conditions).unwrap_or_default();
-        if let Some(event) = events::transition(before, conditions(wanted)) {
+        let before = current.map(Conditioned::conditions).unwrap_or_default();
+        if let Some(event) = events::transition(before, wanted.conditions()) {
             events::publish(&self.recorder, &object.object_ref(&()), event).await;
         }
-        true
     }
 
     async fn write<K, S>(&self, object: &K, status: &S) -> Result<(), ApplyError>
