@@ -96,9 +96,7 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
             clap_complete::generate(shell, &mut Arguments::command(), "wovenet-agent", out);
             Ok(())
         }
-        Command::Openapi => {
-            Ok(std::io::Write::write_fmt(out, format_args!("{}\n", wovenet_agent::api::openapi_json()))?)
-        }
+        Command::Openapi => Ok(std::io::Write::write_fmt(out, format_args!("{}", wovenet_agent::api::openapi_json()))?),
     }
 }
 

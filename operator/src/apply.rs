@@ -24,7 +24,9 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_MIN: Duration = Duration::from_millis(500);
 /// The longest pause after writes that failed.
 const RETRY_MAX: Duration = Duration::from_secs(60);
-/// An object that is applied again and again without being as wanted is left alone this long.
+/// An object that was just made is given so long to be seen by the watch.
+const WATCH_LAG: Duration = Duration::from_secs(1);
+/// An object that somebody else changes again and again is applied no more often than this.
 const FIGHT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Why a write failed.
@@ -53,7 +55,15 @@ pub async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T,
 #[derive(Debug, Default)]
 pub struct Pauses {
     until: HashMap<String, (Instant, Duration)>,
-    applied: HashMap<String, (String, Instant)>,
+    applied: HashMap<String, Applied>,
+}
+
+/// What became of the last write of an object.
+#[derive(Debug)]
+struct Applied {
+    hash: String,
+    version: Option<String>,
+    at: Instant,
 }
 
 impl Pauses {
@@ -113,22 +123,26 @@ impl Applier<'_> {
             return;
         }
         let Ok(hash) = hash(&wanted) else { return };
+        let last = self.pauses.applied.get(&object).filter(|last| last.hash == hash);
         if let Some(existing) = existing
             && existing.annotations().get(APPLIED_HASH) == Some(&hash)
-            && covers(&json(existing), &json(&wanted))
+            // The API server writes some values in its own way: what nobody changed since is as wanted.
+            && (last.is_some_and(|last| last.version == existing.resource_version())
+                || covers(&json(existing), &json(&wanted)))
         {
             self.pauses.until.remove(&object);
             return;
         }
-        if self.pauses.applied.get(&object).is_some_and(|(last, at)| *last == hash && now - *at < FIGHT_PAUSE) {
-            self.pauses.until.insert(object, (now + FIGHT_PAUSE, FIGHT_PAUSE));
+        let rest = if existing.is_some() { FIGHT_PAUSE } else { WATCH_LAG };
+        if last.is_some_and(|last| now - last.at < rest) {
             return;
         }
         wanted.annotations_mut().insert(APPLIED_HASH.to_owned(), hash.clone());
         let api: Api<K> = Api::namespaced(self.client.clone(), &wanted.namespace().unwrap_or_default());
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let written = within(api.patch(&wanted.name_any(), &parameters, &Patch::Apply(&wanted))).await;
-        self.pauses.applied.insert(object.clone(), (hash, now));
+        let version = written.as_ref().ok().and_then(ResourceExt::resource_version);
+        self.pauses.applied.insert(object.clone(), Applied { hash, version, at: now });
         self.note(&K::kind(&()), "applied", &object, written.map(drop), now);
     }
 

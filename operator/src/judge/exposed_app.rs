@@ -21,7 +21,7 @@ pub(super) fn judge(app: &Arc<ExposedApp>, attached: &JudgedSite, known: &Snapsh
     let (accepted, target) = match (accept(app, attached), target) {
         // What is not permitted is no matter of references.
         (Ok(()), Err(refusal)) if is_acceptance(refusal.0) => (Err(refusal.clone()), Err(refusal)),
-        (Ok(()), Ok(target)) => (check(app, &target), Ok(target)),
+        (Ok(()), Ok(target)) => (check(app, &attached.site, &target), Ok(target)),
         other => other,
     };
     JudgedExposedApp { app: app.clone(), accepted, target }
@@ -43,8 +43,8 @@ fn accept(app: &ExposedApp, attached: &JudgedSite) -> Result<(), Refusal> {
 }
 
 /// Judges the app as its agent would, alone: one that is wrong must hurt no other.
-fn check(app: &ExposedApp, target: &Target) -> Result<(), Refusal> {
-    let mut alone = site::plain();
+fn check(app: &ExposedApp, site: &Site, target: &Target) -> Result<(), Refusal> {
+    let mut alone = site::plain(site);
     alone.local_exposed_apps = vec![document::exposed_app(app, target)];
     site::check(&alone).map_err(|problem| (Reason::Invalid, problem))
 }

@@ -29,13 +29,14 @@ fn accept(app: &RemoteApp, attached: &JudgedSite, known: &Snapshot, taken: &mut 
     if attached.is_full() {
         return Err(attached.full());
     }
-    if attached.site.site_name() == app.spec.from.first().map_or("", |provider| &provider.site_name) {
+    let own = attached.site.site_name();
+    if app.spec.from.iter().any(|provider| provider.site_name == own) {
         return Err((Reason::Invalid, "spec.from names this site itself: use its Service instead".to_owned()));
     }
     // Any port will do to judge the rest.
     let ports =
         app.spec.ports.iter().zip(1..).map(|(port, number): (&Port, u16)| (port.name.clone(), number)).collect();
-    let mut alone = site::plain();
+    let mut alone = site::plain(&attached.site);
     alone.remote_apps = document::remote_app(app, &ports);
     site::check(&alone).map_err(|problem| (Reason::Invalid, problem))?;
     let me = format!("{}/{}", app.namespace().unwrap_or_default(), app.name_any());

@@ -11,7 +11,7 @@ use wovenet_crds::site::ExposeType;
 
 use super::{JudgedSite, MeshKeys, Refusal, secrets};
 use crate::collect::{Snapshot, Surroundings};
-use crate::names::API_PORT;
+use crate::names::{API_PORT, HEALTH_PORT};
 use crate::render::SiteDocument;
 
 /// A mesh key that is nobody's: an object is judged whatever the Secret of its Site holds.
@@ -35,6 +35,11 @@ fn accept(site: &Site, known: &Snapshot, around: &Surroundings) -> Result<(), Re
             let message = format!("Site {} uses port {port} of the same nodes: choose another one", other.name_any());
             return Err((Reason::PortConflict, message));
         }
+    }
+    let pool = site.spec.listener_ports;
+    if let Some(port) = [API_PORT, HEALTH_PORT].into_iter().find(|port| (pool.first..=pool.last).contains(port)) {
+        let message = format!("spec.listenerPorts holds {port}, which is the agents' own: choose a range without it");
+        return Err((Reason::Invalid, message));
     }
     let mut ports = BTreeSet::new();
     for expose in &site.spec.expose {
@@ -80,11 +85,11 @@ pub(super) fn check(document: &Document) -> Result<(), String> {
     error.map_or(Ok(()), |problem| Err(format!("{}: {}", problem.path, problem.message)))
 }
 
-/// A document in which nothing but its apps can be wrong.
-pub(super) fn plain() -> Document {
+/// The document of a Site in which nothing but its apps can be wrong.
+pub(super) fn plain(site: &Site) -> Document {
     use wovenet_config::document::{Crypto, MessageChannel, SecretValue};
     Document {
-        site_name: Some("-".to_owned()),
+        site_name: Some(site.site_name()),
         crypto: Some(Crypto { key: Some(SecretValue::new(ANY_MESH_KEY)), secondary_key: None }),
         message_channel: Some(MessageChannel { protocol: Some("mqtt".to_owned()), mqtt: None }),
         ..Document::default()

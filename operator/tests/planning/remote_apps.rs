@@ -32,6 +32,31 @@ fn a_remote_app_becomes_a_service_without_selector_and_a_listener_on_every_agent
     assert_eq!(entry.port.as_deref(), Some("sql"));
 }
 
+/// What one tenant writes must never make the document of all invalid.
+#[test]
+fn fault_100_whatever_a_remote_app_says_the_document_of_the_site_stays_one_that_agents_take() {
+    let provider = |providers: &str| app("odd", NEW, "").replace("{siteName: office, appName: db}", providers);
+    for odd in [
+        provider("{siteName: office, appName: db}, {siteName: home, appName: db}"),
+        provider(&format!("{{siteName: {}, appName: db}}", "é".repeat(200))),
+        app("odd", NEW, ", target: {ip: nowhere, port: 1}"),
+        app("odd", NEW, ", limits: {idleTimeout: forever}"),
+        provider("{siteName: office, appName: db}, {siteName: office, appName: db}"),
+    ] {
+        let scene = Scene::with_site(&format!("{odd}---\n{}", app("good", OLD, "")));
+        scene.tells("RemoteApp odd", "Accepted", "False", "Invalid", &[]);
+        scene.tells("RemoteApp good", "Accepted", "True", "Accepted", &[]);
+        assert!(wovenet_config::validate(&scene.document()).is_ok(), "{odd}");
+        assert_eq!(scene.document().remote_apps.len(), 1);
+    }
+}
+
+#[test]
+fn a_pool_that_holds_a_port_of_the_agents_themselves_is_refused() {
+    let site = SITE.replace("spec:\n", "spec:\n  listenerPorts: {first: 9000, last: 9500}\n");
+    Scene::of(&site).tells("Site home", "Accepted", "False", "Invalid", &["listenerPorts", "9443"]);
+}
+
 /// FAULTS row 101.
 #[test]
 fn fault_101_of_two_that_want_one_service_the_older_has_it_and_the_other_says_so() {
