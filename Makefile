@@ -24,7 +24,7 @@ demo-kubernetes: images ## two real Kubernetes clusters joined by wovenet, to tr
 	$(CARGO) build --workspace --bins
 	@tests/demo-kubernetes.sh
 
-test: packages lint unit chart netns e2e ## everything (needs Rust; root and Go for namespaces and clusters, or SKIP_NETNS=1)
+test: packages lint unit chart netns ## everything but the clusters of e2e (needs Rust; root for namespaces, or SKIP_NETNS=1)
 
 packages: ## install the Debian packages that the tests need (root), or name those that are missing
 	@tests/packages.sh
