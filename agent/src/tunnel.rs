@@ -272,7 +272,10 @@ impl StreamOpener for TunnelHandle {
         let channel = self.shared.registry.choose(site)?;
         Some(ReadyChannel {
             runtime: channel.runtime().clone(),
-            opening: Box::pin(async move { channel.open().await }),
+            opening: Box::pin({
+                let guard = channel.reserve();
+                async move { channel.open(guard).await }
+            }),
         })
     }
 
@@ -283,7 +286,7 @@ impl StreamOpener for TunnelHandle {
             loop {
                 changes.mark_unchanged();
                 if let Some(channel) = shared.registry.choose(&site)
-                    && let Some(opened) = channel.open().await
+                    && let Some(opened) = channel.open(channel.reserve()).await
                 {
                     return Ok(opened);
                 }

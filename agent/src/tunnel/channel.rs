@@ -292,9 +292,13 @@ impl Channel {
         self.streams.opening.load(Ordering::SeqCst) > 0
     }
 
-    /// Opens a stream; `None` when the channel is gone or draining.
-    pub(super) async fn open(&self) -> Option<OpenedStream> {
-        let guard = StreamGuard::new(&self.streams);
+    /// Counts a stream that is about to be opened, so that who chooses next sees it.
+    pub(super) fn reserve(&self) -> Arc<StreamGuard> {
+        StreamGuard::new(&self.streams)
+    }
+
+    /// Opens a stream that was counted; `None` when the channel is gone or draining.
+    pub(super) async fn open(&self, guard: Arc<StreamGuard>) -> Option<OpenedStream> {
         let opening = Opening::new(&self.streams);
         if self.is_draining() {
             return None;
