@@ -15,6 +15,9 @@ const OUTAGE: Duration = Duration::from_secs(60);
 /// How many new connections are made while agents are replaced.
 const CONNECTIONS: u32 = 1_000;
 
+/// After so long without a write all is as it stays.
+const QUIET: Duration = Duration::from_secs(5);
+
 /// Every object that the operator writes, with its version.
 fn versions(cluster: &Cluster, stage: &Stage) -> String {
     let kinds =
@@ -27,6 +30,19 @@ fn versions(cluster: &Cluster, stage: &Stage) -> String {
     all
 }
 
+/// The same, once nothing has been written for [`QUIET`]: agents of other nodes may still be joining.
+fn settled(cluster: &Cluster, stage: &Stage) -> String {
+    let mut last = (String::new(), Instant::now());
+    let quiet = || {
+        let now = versions(cluster, stage);
+        if now != last.0 {
+            last = (now, Instant::now());
+        }
+        (last.1.elapsed() > QUIET).then(|| last.0.clone())
+    };
+    until("nothing is written any more", PATIENCE_MINUTE, quiet).unwrap().0
+}
+
 /// FAULTS row 93.
 #[test]
 fn fault_93_an_operator_that_is_killed_stops_nothing_and_its_successor_rewrites_nothing() {
@@ -34,7 +50,7 @@ fn fault_93_an_operator_that_is_killed_stops_nothing_and_its_successor_rewrites_
     let sites = Sites::new(&stage).unwrap();
     sites.serve_web().unwrap();
     let a = &stage.world.a;
-    let before = versions(a, &stage);
+    let before = settled(a, &stage);
     let selector = ["-n", SYSTEM, "-l", "app.kubernetes.io/component=operator"];
     a.kubectl(&[&["delete", "pod", "--grace-period=0", "--force"], &selector[..]].concat()).unwrap();
     assert!(stage.page("web").unwrap().starts_with("web-"));
@@ -60,7 +76,7 @@ fn fault_94_without_an_api_server_new_connections_work_and_nothing_is_rewritten_
     sites.serve_web().unwrap();
     let a = &stage.world.a;
     let web = cluster_address(a, &stage.apps, "web").unwrap();
-    let before = versions(a, &stage);
+    let before = settled(a, &stage);
     a.stop("kube-apiserver").unwrap();
     let start = Instant::now();
     let (mut pages, mut failures) = (0, 0);
