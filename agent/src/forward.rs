@@ -65,6 +65,8 @@ pub enum ForwardError {
 pub struct ForwardSettings {
     /// Opens streams towards sites.
     pub opener: Arc<dyn StreamOpener>,
+    /// Tells where the next local socket accepts its clients.
+    pub next_acceptor: Box<dyn Fn() -> Handle + Send + Sync>,
     /// Where the metrics are registered.
     pub registry: Registry,
     /// Tells this node's own addresses, which range apps must not reach.
@@ -112,20 +114,20 @@ pub struct Forward {
     shared: Arc<Shared>,
     connector: Arc<Connector>,
     listeners: Mutex<Vec<ListenerHandle>>,
-    runtime: Handle,
+    next_acceptor: Box<dyn Fn() -> Handle + Send + Sync>,
     drain: Duration,
 }
 
 impl Forward {
-    /// Starts with nothing to forward. Listeners run on the runtime that this is called on.
+    /// Starts with nothing to forward.
     ///
     /// # Errors
     /// [`ForwardError::Metrics`] when the registry refuses the metrics.
     pub fn start(settings: ForwardSettings) -> Result<Self, ForwardError> {
         let shared = Shared::new(settings.opener, Metrics::register(&settings.registry)?);
         let connector = Connector::new(Arc::clone(&shared), settings.node_addresses);
-        let (runtime, drain) = (Handle::current(), settings.drain);
-        Ok(Self { shared, connector, listeners: Mutex::default(), runtime, drain })
+        let ForwardSettings { next_acceptor, drain, .. } = settings;
+        Ok(Self { shared, connector, listeners: Mutex::default(), next_acceptor, drain })
     }
 
     /// Makes these the apps, and changes only what differs. Streams of a removed remote app are drained; streams
@@ -151,14 +153,14 @@ impl Forward {
     fn listen(&self, app: &RemoteApp, predecessors: Vec<CancellationToken>) -> ListenerHandle {
         let metrics = self.shared.metrics.app(Role::Remote, &label(app));
         let live = LiveApp::new(metrics, &self.shared.revoked);
-        Listener::start(&self.shared, &self.runtime, app.clone(), live, predecessors)
+        Listener::start(&self.shared, &(self.next_acceptor)(), app.clone(), live, predecessors)
     }
 
     /// Closes a listener and drains its streams; returns what says that its socket is closed.
     fn remove(&self, listener: ListenerHandle) -> CancellationToken {
         listener.closing.cancel();
         let (closing, drain, revoked) = (self.shared.closing.clone(), self.drain, listener.live.revocation());
-        self.shared.spawn(&self.runtime, async move {
+        self.shared.spawn(&(self.next_acceptor)(), async move {
             tokio::select! {
                 // From then on the grace of the shutdown counts.
                 () = closing.cancelled() => {}

@@ -40,6 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -119,7 +120,7 @@ pub struct Tunnels {
     errors: DialErrors,
     channels_per_site: watch::Sender<usize>,
     /// Threads end with the last clone.
-    _shards: Shards,
+    shards: Shards,
 }
 
 impl Tunnels {
@@ -169,7 +170,7 @@ impl Tunnels {
         let diallers = tokio::spawn(diallers.run());
         let mut listeners = Listeners::new(shared.clone(), endpoints, shards.clone());
         listeners.apply(&listen_addresses(settings.tunnel));
-        Ok(Self { shared, listeners, diallers, pool, errors, channels_per_site, _shards: shards })
+        Ok(Self { shared, listeners, diallers, pool, errors, channels_per_site, shards })
     }
 
     /// Takes a changed tunnel section. What did not change is not touched; `workers` and `congestionControl` act on the
@@ -182,7 +183,12 @@ impl Tunnels {
 
     /// Returns what the rest of the agent uses.
     pub fn handle(&self) -> TunnelHandle {
-        TunnelHandle { shared: self.shared.clone(), errors: self.errors.clone(), sockets: self.listeners.states() }
+        TunnelHandle {
+            shared: self.shared.clone(),
+            errors: self.errors.clone(),
+            sockets: self.listeners.states(),
+            shards: self.shards.clone(),
+        }
     }
 
     /// Tells every peer to open new streams elsewhere; dials no more and is dialled no more.
@@ -239,12 +245,18 @@ pub struct TunnelHandle {
     shared: Arc<Shared>,
     errors: DialErrors,
     sockets: watch::Receiver<SocketStates>,
+    shards: Shards,
 }
 
 impl TunnelHandle {
     /// Counts changes of any channel.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.shared.registry.subscribe()
+    }
+
+    /// Returns the threads of the tunnels in turn, for the acceptance of clients: half a hop, or none, away from a channel.
+    pub fn next_acceptor(&self) -> Handle {
+        self.shards.next_acceptor().runtime
     }
 
     /// Follows the tunnel sockets.

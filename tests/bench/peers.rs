@@ -210,7 +210,6 @@ fn certificate(directory: &Path) -> anyhow::Result<()> {
     run(Command::new("openssl").current_dir(directory).args([
         "pkcs12",
         "-export",
-        "-legacy",
         "-passout",
         "pass:bench",
         "-inkey",

@@ -143,6 +143,10 @@ impl Core {
         ));
         let forward = Arc::new(Forward::start(ForwardSettings {
             opener: Arc::new(handle.clone()),
+            next_acceptor: Box::new({
+                let handle = handle.clone();
+                move || handle.next_acceptor()
+            }),
             registry: metrics.clone(),
             node_addresses: own_addresses::node_addresses(network.clone()),
             drain: DRAIN_DEFAULT,

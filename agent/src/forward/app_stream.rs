@@ -89,6 +89,11 @@ impl AppStream {
         }
     }
 
+    /// Reads what is there now, without asking the runtime, which learns of a new connection only in its next turn.
+    pub(super) fn read_now(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        io::Read::read(&mut &*self.socket(), buffer)
+    }
+
     pub(super) fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.try_write_vectored(slices),

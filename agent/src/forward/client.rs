@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, timeout_at};
 use wovenet_config::app::{Provider, RemoteApp};
@@ -43,6 +44,7 @@ struct Seeking {
 /// A stream that the client's bytes may go to.
 struct Opened {
     stream: OpenedStream,
+    header: Option<Bytes>,
     answer: Option<AwaitedAnswer>,
 }
 
@@ -89,14 +91,15 @@ impl Seeking {
         let mut last = StreamResult::NoPath;
         while !untried.is_empty() {
             let (index, mut stream) = self.reach(&untried, ready.take()).await?;
-            self.write_header(&mut stream.send, untried[index]).await?;
+            let header = self.header(untried[index])?;
             if self.app.providers.len() == 1 {
-                // The answer is awaited by the copy: what the client has sent need not wait for it.
+                // The copy sends it and awaits the answer: what the client has sent need not wait for either.
                 let answer = AwaitedAnswer { since: self.since, deadline: self.deadline };
-                return Ok(Opened { stream, answer: Some(answer) });
+                return Ok(Opened { stream, header: Some(header), answer: Some(answer) });
             }
+            self.write_header(&mut stream.send, header).await?;
             match self.read_answer(&mut stream.recv).await? {
-                StreamResult::Ok => return Ok(Opened { stream, answer: None }),
+                StreamResult::Ok => return Ok(Opened { stream, header: None, answer: None }),
                 result => last = result,
             }
             untried.remove(index);
@@ -156,15 +159,18 @@ impl Seeking {
         }
     }
 
-    async fn write_header(&self, send: &mut SendHalf, provider: &Provider) -> Result<(), StreamResult> {
+    fn header(&self, provider: &Provider) -> Result<Bytes, StreamResult> {
         let header = StreamHeader {
             app: provider.app.clone(),
             port: self.app.port.clone(),
             target: self.app.target.as_ref().map(ToString::to_string),
             client: self.socket.remote_addr(),
         };
-        let bytes = header.encode().map_err(|_| StreamResult::Failed)?;
-        let written = timeout_at(self.deadline, send.write_chunk(bytes)).await;
+        header.encode().map_err(|_| StreamResult::Failed)
+    }
+
+    async fn write_header(&self, send: &mut SendHalf, header: Bytes) -> Result<(), StreamResult> {
+        let written = timeout_at(self.deadline, send.write_chunk(header)).await;
         written.map_err(|_| StreamResult::Timeout)?.map_err(|_| StreamResult::Failed)
     }
 
@@ -190,7 +196,7 @@ impl Seeking {
     fn hand_over(self, opened: Opened) {
         let Self { shared, app, socket, stream, since, .. } = self;
         let OpenedStream { send, recv, runtime, .. } = opened.stream;
-        let relay = Relay { app, stream, since, answer: opened.answer };
+        let relay = Relay { app, stream, since, header: opened.header, answer: opened.answer };
         if Handle::current().id() == runtime.id() {
             return shared.spawn(&runtime, relay.run(socket, send, recv));
         }
@@ -214,6 +220,7 @@ struct Relay {
     app: Arc<RemoteApp>,
     stream: LiveStream,
     since: Instant,
+    header: Option<Bytes>,
     answer: Option<AwaitedAnswer>,
 }
 
@@ -232,6 +239,7 @@ impl Relay {
             recv,
             revoked: self.stream.revoked.clone(),
             idle_timeout: self.app.idle_timeout,
+            header: self.header.take(),
             answer: self.answer.take(),
             metrics: Arc::clone(self.stream.metrics()),
         };

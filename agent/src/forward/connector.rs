@@ -213,6 +213,7 @@ impl Admitted {
             recv: incoming.recv,
             revoked: self.stream.revoked.clone(),
             idle_timeout: self.exposed.app.idle_timeout,
+            header: None,
             answer: None,
             metrics: Arc::clone(self.stream.metrics()),
         };

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -72,6 +73,8 @@ pub(super) struct Copy {
     /// Cancelled when the stream must end at once.
     pub(super) revoked: CancellationToken,
     pub(super) idle_timeout: Option<Duration>,
+    /// The stream's header, still to be sent.
+    pub(super) header: Option<Bytes>,
     /// The far side's answer is still to come.
     pub(super) answer: Option<AwaitedAnswer>,
     pub(super) metrics: Arc<AppMetrics>,
@@ -95,8 +98,9 @@ impl Copy {
 
     async fn copy(mut self) -> Result<(), Abort> {
         let flow = Flow::new(&self.metrics);
+        let header = self.header.take();
         let limits = Limits { revoked: &self.revoked, idle_timeout: self.idle_timeout, answer: self.answer };
-        match copy_both(&self.socket, &mut self.send, &mut self.recv, &flow, limits).await {
+        match copy_both(&self.socket, &mut self.send, &mut self.recv, header, &flow, limits).await {
             Ok(()) => {
                 self.socket.end_cleanly();
                 Ok(())
@@ -119,11 +123,12 @@ async fn copy_both(
     socket: &AppStream,
     send: &mut SendHalf,
     recv: &mut RecvHalf,
+    header: Option<Bytes>,
     flow: &Flow<'_>,
     limits: Limits<'_>,
 ) -> Result<(), Abort> {
     let mut cut = pin!(cut(socket, flow, limits.revoked, limits.idle_timeout));
-    let mut up = pin!(upload(socket, send, flow));
+    let mut up = pin!(upload(socket, send, header, flow));
     let mut down = pin!(async {
         if let Some(awaited) = limits.answer {
             // Boxed, as are all rare waits below: they would only make the long-lived task larger.

@@ -208,6 +208,7 @@ impl World {
 fn start(opener: &Arc<PairOpener>, registry: &Registry, drain: Duration) -> Arc<Forward> {
     let settings = ForwardSettings {
         opener: Arc::new(Opener(Arc::clone(opener))),
+        next_acceptor: Box::new(Handle::current),
         registry: registry.clone(),
         node_addresses: Arc::new(Vec::new),
         drain,

@@ -22,6 +22,7 @@ pub struct Shards {
 struct Inner {
     threads: Vec<Thread>,
     next: AtomicUsize,
+    next_acceptor: AtomicUsize,
 }
 
 /// One of the shards.
@@ -49,12 +50,22 @@ impl Shards {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let count = count.map_or_else(|| cores.min(SHARDS_MAX_DEFAULT), usize::from).max(1);
         let threads = (0..count).map(Thread::start).collect::<io::Result<Vec<_>>>()?;
-        Ok(Self { inner: Arc::new(Inner { threads, next: AtomicUsize::new(0) }) })
+        Ok(Self { inner: Arc::new(Inner { threads, next: AtomicUsize::new(0), next_acceptor: AtomicUsize::new(0) }) })
     }
 
-    /// Returns the shards in turn.
+    /// Returns the shards in turn: where the next endpoint is driven.
     pub fn next(&self) -> Shard {
-        let index = self.inner.next.fetch_add(1, Ordering::Relaxed) % self.inner.threads.len();
+        self.take(&self.inner.next)
+    }
+
+    /// Returns the shards in another turn: where the next local socket accepts. It does not disturb the even spread
+    /// of endpoints.
+    pub fn next_acceptor(&self) -> Shard {
+        self.take(&self.inner.next_acceptor)
+    }
+
+    fn take(&self, turn: &AtomicUsize) -> Shard {
+        let index = turn.fetch_add(1, Ordering::Relaxed) % self.inner.threads.len();
         self.inner.threads[index].shard.clone()
     }
 }

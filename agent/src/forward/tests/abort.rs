@@ -167,6 +167,7 @@ async fn the_task_of_a_connection_is_small() {
         recv,
         revoked: CancellationToken::new(),
         idle_timeout: None,
+        header: None,
         answer: None,
         metrics: metrics.app(Role::Remote, "site/app"),
     };
