@@ -10,6 +10,7 @@ mod copy;
 mod dialler;
 mod download;
 mod flow;
+mod introduction;
 mod listener;
 mod live;
 mod local_socket;

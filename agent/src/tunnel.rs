@@ -5,6 +5,7 @@
 
 mod catalogue;
 mod channel;
+mod claims;
 mod collector;
 mod congestion;
 mod connection_id;
@@ -24,6 +25,7 @@ mod pulse;
 mod race;
 mod reassembly;
 mod registry;
+mod repeat;
 mod settle;
 mod shard;
 mod shared;
@@ -66,15 +68,14 @@ pub use channel::{Channel, Direction, Health};
 pub use frame::CatalogueEntry;
 pub use listen::{SocketState, SocketStates};
 pub use open::{IncomingStream, OpenError, OpenedStream, ProviderState, ReadyChannel, ServeStream, StreamOpener};
+pub use repeat::{Claim, Claimed, Course};
 pub use stream::{RecvHalf, ResetCode, SendHalf, StreamError};
-pub use stream_header::{Answer, StreamHeader};
+pub use stream_header::{Answer, StreamHeader, StreamName};
 
 /// How long closed channels may take to tell their peers.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a peer without streams may take to answer a go-away.
 const GO_AWAY_TIMEOUT: Duration = Duration::from_secs(2);
-/// How often a draining agent looks whether streams are left.
-const BUSY_LOOK: Duration = Duration::from_millis(100);
 
 /// Why tunnels could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -199,23 +200,29 @@ impl Tunnels {
         self.shared.registry.changed();
     }
 
-    /// Goes away and waits, `grace` at most, until every peer has said that it opens no more streams and all of them have
-    /// ended. A peer that does not answer is waited for only while it has streams.
+    /// Goes away and waits, `grace` at most, until both sides of every channel have said that all its streams have ended.
+    /// A peer that does not say so is waited for only while it has streams.
     pub async fn drain(&self, grace: Duration) {
         self.go_away();
-        let mut registry = self.shared.registry.subscribe();
-        let drained = async { while !self.shared.registry.all().is_empty() && registry.changed().await.is_ok() {} };
-        if timeout(grace.min(GO_AWAY_TIMEOUT), drained).await.is_ok() {
-            return;
+        if timeout(grace, self.drained()).await.is_err() {
+            tracing::info!(
+                channels = self.shared.registry.all().len(),
+                "not every channel drained within the grace period"
+            );
         }
+    }
+
+    async fn drained(&self) {
+        let mut registry = self.shared.registry.subscribe();
         let busy = || self.shared.registry.all().iter().any(|channel| channel.active_streams() > 0);
-        let idle = async {
-            while busy() {
-                tokio::time::sleep(BUSY_LOOK).await
+        loop {
+            // The last bytes of a stream that ended in this turn get the next one to arrive.
+            let was_busy = busy();
+            let none_left =
+                async { while !self.shared.registry.all().is_empty() && registry.changed().await.is_ok() {} };
+            if timeout(GO_AWAY_TIMEOUT, none_left).await.is_ok() || !(was_busy || busy()) {
+                return;
             }
-        };
-        if timeout(grace.saturating_sub(GO_AWAY_TIMEOUT), idle).await.is_err() {
-            tracing::info!(channels = self.shared.registry.all().len(), "streams did not end within the grace period");
         }
     }
 
@@ -285,8 +292,8 @@ impl StreamOpener for TunnelHandle {
         Some(ReadyChannel {
             runtime: channel.runtime().clone(),
             opening: Box::pin({
-                let guard = channel.reserve();
-                async move { channel.open(guard).await }
+                let (guard, registry) = (channel.reserve(), self.shared.registry.clone());
+                async move { channel.open(guard, &registry).await }
             }),
         })
     }
@@ -298,7 +305,7 @@ impl StreamOpener for TunnelHandle {
             loop {
                 changes.mark_unchanged();
                 if let Some(channel) = shared.registry.choose(&site)
-                    && let Some(opened) = channel.open(channel.reserve()).await
+                    && let Some(opened) = channel.open(channel.reserve(), &shared.registry).await
                 {
                     return Ok(opened);
                 }

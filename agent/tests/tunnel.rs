@@ -4,13 +4,14 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use support::{Agent, Options, PATIENCE, ring};
 use tokio::time::timeout;
 use wovenet_agent::tunnel::status::SiteStatus;
-use wovenet_agent::tunnel::{ProviderState, StreamOpener};
+use wovenet_agent::tunnel::{IncomingStream, ProviderState, ServeStream, StreamOpener};
 
 async fn round_trip(from: &Agent, to: &Agent, text: &'static [u8]) -> Bytes {
     let exchange = async {
@@ -55,7 +56,6 @@ async fn fault_47_sites_that_dial_each_other_at_the_same_instant_keep_one_channe
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_peer_sees_only_the_apps_that_it_may_use_and_follows_changes() {
-    use std::sync::Arc;
     use wovenet_config::app::{AllowedSites, SiteReference};
     let (a, b) = (Agent::start(Options::new("a")), Agent::start(Options { listens: false, ..Options::new("b") }));
     b.knows(&[&a]).await;
@@ -151,6 +151,40 @@ async fn going_away_lets_streams_finish_and_then_ends_the_channels() {
     while state() != ProviderState::NoPath {
         timeout(Duration::from_secs(10), changes.changed()).await.unwrap().unwrap();
     }
+    a.site("b", |site| site.channels.is_empty()).await;
+}
+
+/// Sends `length` zeros to whoever opens a stream, and leaves them to the channel.
+fn send_zeros(length: usize) -> ServeStream {
+    Arc::new(move |mut incoming: IncomingStream| {
+        Box::pin(async move {
+            incoming.recv.read_chunk(16).await.unwrap();
+            incoming.send.write_chunk(vec![0; length].into()).await.unwrap();
+            incoming.send.finish();
+        })
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_still_on_its_way_when_a_channel_has_drained_arrives() {
+    const LENGTH: usize = 8 << 20;
+    let (a, b) = (
+        Agent::start(Options::new("a")),
+        Agent::start_with(Options { listens: false, ..Options::new("b") }, send_zeros(LENGTH)),
+    );
+    b.knows(&[&a]).await;
+    a.connected("b", 2).await;
+    let mut opened = a.handle.open("b".parse().unwrap()).await.unwrap();
+    opened.send.write_chunk(Bytes::from_static(b"go")).await.unwrap();
+    opened.send.finish();
+    let mut received = opened.recv.read_chunk(LENGTH).await.unwrap().unwrap().len();
+    // The dialler has sent its last and would be the one to close.
+    b.tunnels.go_away();
+    while let Some(chunk) = timeout(PATIENCE, opened.recv.read_chunk(LENGTH)).await.unwrap().unwrap() {
+        received += chunk.len();
+    }
+    assert_eq!(received, LENGTH);
+    drop(opened);
     a.site("b", |site| site.channels.is_empty()).await;
 }
 

@@ -30,6 +30,7 @@ fn header(port: Option<&str>, target: Option<&str>) -> StreamHeader {
         port: port.map(|port| port.parse().unwrap()),
         target: target.map(str::to_owned),
         client: None,
+        repeats: None,
     }
 }
 

@@ -1,4 +1,4 @@
-//! One client of a remote app: finds it a provider, opens the stream, and hands both to the copy.
+//! One client of a remote app: finds it a provider that serves it, and hands both to the copy.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -10,12 +10,13 @@ use tokio::time::{Instant, sleep, timeout_at};
 use wovenet_config::app::{Provider, RemoteApp};
 
 use crate::forward::app_stream::{AppStream, DetachedStream};
-use crate::forward::copy::{AwaitedAnswer, Copy};
+use crate::forward::copy::Copy;
+use crate::forward::introduction::{Introduction, NotServed, Served};
 use crate::forward::live::LiveStream;
 use crate::forward::metrics::StreamResult;
 use crate::forward::provider;
 use crate::forward::shared::Shared;
-use crate::tunnel::{Answer, OpenError, OpenedStream, ProviderState, ReadyChannel, RecvHalf, SendHalf, StreamHeader};
+use crate::tunnel::{OpenError, OpenedStream, ProviderState, ReadyChannel, RecvHalf, SendHalf, StreamHeader};
 
 /// How often a client that waits looks for a better provider.
 const RECHOOSE_INTERVAL: Duration = Duration::from_millis(200);
@@ -41,11 +42,10 @@ struct Seeking {
     deadline: Instant,
 }
 
-/// A stream that the client's bytes may go to.
+/// A stream that the app has accepted, and what is still to be sent on it.
 struct Opened {
     stream: OpenedStream,
-    header: Option<Bytes>,
-    answer: Option<AwaitedAnswer>,
+    unsent: Bytes,
 }
 
 impl Client {
@@ -85,22 +85,20 @@ impl Client {
 }
 
 impl Seeking {
-    /// Opens a stream to the first provider that takes it.
+    /// Opens a stream to the first provider that serves it.
     async fn open(&self, mut ready: Option<(usize, ReadyChannel)>) -> Result<Opened, StreamResult> {
         let mut untried: Vec<&Provider> = self.app.providers.iter().collect();
         let mut last = StreamResult::NoPath;
         while !untried.is_empty() {
-            let (index, mut stream) = self.reach(&untried, ready.take()).await?;
-            let header = self.header(untried[index])?;
-            if self.app.providers.len() == 1 {
-                // The copy sends it and awaits the answer: what the client has sent need not wait for either.
-                let answer = AwaitedAnswer { since: self.since, deadline: self.deadline };
-                return Ok(Opened { stream, header: Some(header), answer: Some(answer) });
-            }
-            self.write_header(&mut stream.send, header).await?;
-            match self.read_answer(&mut stream.recv).await? {
-                StreamResult::Ok => return Ok(Opened { stream, header: None, answer: None }),
-                result => last = result,
+            let (index, stream) = self.reach(&untried, ready.take()).await?;
+            match self.introduction(untried[index]).run(stream).await {
+                Ok(Served { stream, unsent, said }) => {
+                    self.stream.metrics().open_seconds.observe(self.since.elapsed().as_secs_f64());
+                    self.stream.metrics().tx.inc_by(said as u64);
+                    return Ok(Opened { stream, unsent });
+                }
+                Err(NotServed::Here(result)) => last = result,
+                Err(NotServed::Anywhere(result)) => return Err(result),
             }
             untried.remove(index);
         }
@@ -159,44 +157,22 @@ impl Seeking {
         }
     }
 
-    fn header(&self, provider: &Provider) -> Result<Bytes, StreamResult> {
+    fn introduction(&self, provider: &Provider) -> Introduction<'_> {
         let header = StreamHeader {
             app: provider.app.clone(),
             port: self.app.port.clone(),
             target: self.app.target.as_ref().map(ToString::to_string),
             client: self.socket.remote_addr(),
+            repeats: None,
         };
-        header.encode().map_err(|_| StreamResult::Failed)
-    }
-
-    async fn write_header(&self, send: &mut SendHalf, header: Bytes) -> Result<(), StreamResult> {
-        let written = timeout_at(self.deadline, send.write_chunk(header)).await;
-        written.map_err(|_| StreamResult::Timeout)?.map_err(|_| StreamResult::Failed)
-    }
-
-    /// Reads the answer; an error is final, a result other than `Ok` is this provider's.
-    async fn read_answer(&self, recv: &mut RecvHalf) -> Result<StreamResult, StreamResult> {
-        let never_read = false.into();
-        let answer = tokio::select! {
-            biased;
-            answer = timeout_at(self.deadline, Answer::read(recv)) => answer.map_err(|_| StreamResult::Timeout)?,
-            () = self.socket.broken(&never_read) => return Err(StreamResult::Reset),
-        };
-        Ok(match answer {
-            Ok(Answer::Ok) => {
-                self.stream.metrics().open_seconds.observe(self.since.elapsed().as_secs_f64());
-                StreamResult::Ok
-            }
-            Ok(Answer::Refused) => StreamResult::Refused,
-            Ok(Answer::Busy) => StreamResult::Busy,
-            Ok(Answer::Failed) | Err(_) => StreamResult::Failed,
-        })
+        let speaks_at_once = self.app.providers.len() == 1;
+        Introduction { socket: &self.socket, header, speaks_at_once, deadline: self.deadline }
     }
 
     fn hand_over(self, opened: Opened) {
         let Self { shared, app, socket, stream, since, .. } = self;
         let OpenedStream { send, recv, runtime, .. } = opened.stream;
-        let relay = Relay { app, stream, since, header: opened.header, answer: opened.answer };
+        let relay = Relay { app, stream, since, unsent: opened.unsent };
         if Handle::current().id() == runtime.id() {
             return shared.spawn(&runtime, relay.run(socket, send, recv));
         }
@@ -220,8 +196,7 @@ struct Relay {
     app: Arc<RemoteApp>,
     stream: LiveStream,
     since: Instant,
-    header: Option<Bytes>,
-    answer: Option<AwaitedAnswer>,
+    unsent: Bytes,
 }
 
 impl Relay {
@@ -239,8 +214,7 @@ impl Relay {
             recv,
             revoked: self.stream.revoked.clone(),
             idle_timeout: self.app.idle_timeout,
-            header: self.header.take(),
-            answer: self.answer.take(),
+            unsent: std::mem::take(&mut self.unsent),
             metrics: Arc::clone(self.stream.metrics()),
         };
         match copy.run().await {

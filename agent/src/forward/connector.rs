@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
@@ -24,7 +25,7 @@ use crate::forward::live::{LiveApp, LiveStream};
 use crate::forward::metrics::{Role, StreamResult};
 use crate::forward::shared::Shared;
 use crate::peer::PeerIdentity;
-use crate::tunnel::{Answer, IncomingStream, ResetCode, StreamHeader};
+use crate::tunnel::{Answer, Claimed, IncomingStream, ResetCode, StreamHeader};
 
 /// How long a peer may take for the whole header (docs/protocol.md §6).
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -111,6 +112,17 @@ impl Connector {
     /// Reads the header, decides, dials and answers; `None` when the stream is over with that.
     async fn prepare(&self, mut incoming: IncomingStream, since: Instant) -> Option<(Admitted, Copy)> {
         let header = self.read_header(&mut incoming).await?;
+        match incoming.claim.take().map(|claim| claim.take(header.repeats.as_ref())) {
+            None | Some(Claimed::Served) => {}
+            Some(Claimed::Repeated) => {
+                decline(&mut incoming, Answer::Served).await;
+                return None;
+            }
+            Some(Claimed::Replaced) => {
+                give_up(&mut incoming, ResetCode::NotWanted);
+                return None;
+            }
+        }
         let (admitted, target) = match self.admit(&incoming.peer, &header, since) {
             Ok(admitted) => admitted,
             Err(answer) => {
@@ -213,8 +225,7 @@ impl Admitted {
             recv: incoming.recv,
             revoked: self.stream.revoked.clone(),
             idle_timeout: self.exposed.app.idle_timeout,
-            header: None,
-            answer: None,
+            unsent: Bytes::new(),
             metrics: Arc::clone(self.stream.metrics()),
         };
         (self, copy)

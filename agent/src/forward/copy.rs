@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::forward::app_stream::AppStream;
@@ -15,7 +14,7 @@ use crate::forward::download::download;
 use crate::forward::flow::Flow;
 use crate::forward::metrics::{AppMetrics, StreamResult};
 use crate::forward::upload::upload;
-use crate::tunnel::{Answer, RecvHalf, ResetCode, SendHalf, StreamError};
+use crate::tunnel::{RecvHalf, ResetCode, SendHalf, StreamError};
 
 /// How finely the silence of a stream is measured, as parts of its idle timeout.
 const IDLE_PARTS: u32 = 8;
@@ -29,12 +28,6 @@ pub(super) enum Abort {
     /// The far side or the channel ended the stream.
     #[error(transparent)]
     Far(#[from] StreamError),
-    /// The far side did not accept.
-    #[error("the far side answered {0:?}")]
-    NotAccepted(Answer),
-    /// The far side did not answer in time.
-    #[error("the far side did not answer in time")]
-    NoAnswer,
     /// Access was withdrawn, or the agent shuts down.
     #[error("the stream was revoked")]
     Revoked,
@@ -48,17 +41,12 @@ impl Abort {
     pub(super) fn result(&self) -> StreamResult {
         match self {
             Self::Local | Self::Far(_) | Self::Revoked | Self::Idle => StreamResult::Reset,
-            Self::NoAnswer => StreamResult::Timeout,
-            Self::NotAccepted(Answer::Refused) => StreamResult::Refused,
-            Self::NotAccepted(Answer::Busy) => StreamResult::Busy,
-            Self::NotAccepted(Answer::Ok | Answer::Failed) => StreamResult::Failed,
         }
     }
 
     pub(super) fn code(&self) -> ResetCode {
         match self {
-            Self::Local | Self::Far(_) | Self::NotAccepted(_) => ResetCode::AppReset,
-            Self::NoAnswer => ResetCode::Timeout,
+            Self::Local | Self::Far(_) => ResetCode::AppReset,
             Self::Revoked => ResetCode::Revoked,
             Self::Idle => ResetCode::Idle,
         }
@@ -73,20 +61,9 @@ pub(super) struct Copy {
     /// Cancelled when the stream must end at once.
     pub(super) revoked: CancellationToken,
     pub(super) idle_timeout: Option<Duration>,
-    /// The stream's header, still to be sent.
-    pub(super) header: Option<Bytes>,
-    /// The far side's answer is still to come.
-    pub(super) answer: Option<AwaitedAnswer>,
+    /// What is still to be sent of what the local end has said; it is counted already.
+    pub(super) unsent: Bytes,
     pub(super) metrics: Arc<AppMetrics>,
-}
-
-/// The answer that a stream begins with.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct AwaitedAnswer {
-    /// When the client came.
-    pub(super) since: Instant,
-    /// When it is reset.
-    pub(super) deadline: Instant,
 }
 
 impl Copy {
@@ -98,9 +75,9 @@ impl Copy {
 
     async fn copy(mut self) -> Result<(), Abort> {
         let flow = Flow::new(&self.metrics);
-        let header = self.header.take();
-        let limits = Limits { revoked: &self.revoked, idle_timeout: self.idle_timeout, answer: self.answer };
-        match copy_both(&self.socket, &mut self.send, &mut self.recv, header, &flow, limits).await {
+        let unsent = std::mem::take(&mut self.unsent);
+        let limits = Limits { revoked: &self.revoked, idle_timeout: self.idle_timeout };
+        match copy_both(&self.socket, &mut self.send, &mut self.recv, unsent, &flow, limits).await {
             Ok(()) => {
                 self.socket.end_cleanly();
                 Ok(())
@@ -116,26 +93,19 @@ impl Copy {
 struct Limits<'a> {
     revoked: &'a CancellationToken,
     idle_timeout: Option<Duration>,
-    answer: Option<AwaitedAnswer>,
 }
 
 async fn copy_both(
     socket: &AppStream,
     send: &mut SendHalf,
     recv: &mut RecvHalf,
-    header: Option<Bytes>,
+    unsent: Bytes,
     flow: &Flow<'_>,
     limits: Limits<'_>,
 ) -> Result<(), Abort> {
     let mut cut = pin!(cut(socket, flow, limits.revoked, limits.idle_timeout));
-    let mut up = pin!(upload(socket, send, header, flow));
-    let mut down = pin!(async {
-        if let Some(awaited) = limits.answer {
-            // Boxed, as are all rare waits below: they would only make the long-lived task larger.
-            Box::pin(await_answer(recv, awaited, flow)).await?;
-        }
-        download(socket, recv, flow).await
-    });
+    let mut up = pin!(upload(socket, send, unsent, flow));
+    let mut down = pin!(download(socket, recv, flow));
     let (mut up_is_over, mut down_is_over) = (false, false);
     while !(up_is_over && down_is_over) {
         tokio::select! {
@@ -146,19 +116,6 @@ async fn copy_both(
         }
     }
     Ok(())
-}
-
-async fn await_answer(recv: &mut RecvHalf, awaited: AwaitedAnswer, flow: &Flow<'_>) -> Result<(), Abort> {
-    match tokio::time::timeout_at(awaited.deadline, Answer::read(recv)).await {
-        Err(_) => Err(Abort::NoAnswer),
-        Ok(Ok(Answer::Ok)) => {
-            flow.metrics.open_seconds.observe(awaited.since.elapsed().as_secs_f64());
-            Ok(())
-        }
-        Ok(Ok(answer)) => Err(Abort::NotAccepted(answer)),
-        Ok(Err(crate::tunnel::stream_header::HeaderError::Stream(error))) => Err(Abort::Far(error)),
-        Ok(Err(_)) => Err(Abort::NotAccepted(Answer::Failed)),
-    }
 }
 
 /// Resolves when the stream must end whatever its directions do.
@@ -173,6 +130,7 @@ async fn cut(socket: &AppStream, flow: &Flow<'_>, revoked: &CancellationToken, i
 
 async fn silence_over(flow: &Flow<'_>, limit: Option<Duration>) {
     match limit {
+        // Boxed, as are all rare waits: they would only make the long-lived task larger.
         Some(limit) => Box::pin(silence(flow, limit)).await,
         None => std::future::pending().await,
     }

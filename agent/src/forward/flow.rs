@@ -15,7 +15,6 @@ const FLUSH_BYTES: u64 = 64 * 1024;
 
 /// The state that both directions share. One task owns it; the atomics only make that task movable.
 pub(super) struct Flow<'a> {
-    pub(super) metrics: &'a AppMetrics,
     pub(super) up_ended: AtomicBool,
     up: Count<'a>,
     down: Count<'a>,
@@ -29,7 +28,7 @@ struct Count<'a> {
 
 impl<'a> Flow<'a> {
     pub(super) fn new(metrics: &'a AppMetrics) -> Self {
-        Self { metrics, up_ended: AtomicBool::new(false), up: Count::new(&metrics.tx), down: Count::new(&metrics.rx) }
+        Self { up_ended: AtomicBool::new(false), up: Count::new(&metrics.tx), down: Count::new(&metrics.rx) }
     }
 
     /// Counts bytes that went into the tunnel.

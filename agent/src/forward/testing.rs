@@ -124,7 +124,7 @@ impl StreamOpener for Opener {
             let (send, recv) = opener.connection.open_bi().await.map_err(|_| OpenError::NoPath)?;
             let (send, recv) = crate::tunnel::testing::halves(send, recv);
             let runtime = opener.runtime.lock().clone().unwrap_or_else(Handle::current);
-            Ok(OpenedStream { send, recv, runtime, peer: identity(APP_SITE) })
+            Ok(OpenedStream { send, recv, runtime, peer: identity(APP_SITE), course: None })
         }
         .boxed()
     }
@@ -171,7 +171,7 @@ impl World {
             let mut streams = tokio::task::JoinSet::new();
             while let Ok((send, recv)) = listener.accept_bi().await {
                 let (send, recv) = crate::tunnel::testing::halves(send, recv);
-                streams.spawn(serve(IncomingStream { send, recv, peer: identity(CLIENT_SITE) }));
+                streams.spawn(serve(IncomingStream { send, recv, peer: identity(CLIENT_SITE), claim: None }));
             }
             while streams.join_next().await.is_some() {}
         });

@@ -17,21 +17,19 @@ use crate::tunnel::{ResetCode, SendHalf, StreamError};
 const COPY_OUT_BELOW_PART: usize = 4;
 /// Bytes after which a busy connection lets the other tasks of its thread go on.
 const TURN_BYTES: usize = 1024 * 1024;
-/// The most of a client's first bytes that travel with the header: both fit the smallest packet.
-const FIRST_WORDS_BYTES: usize = 1024;
 /// How long an end whose sending nobody wants may go on, after the last byte that was delivered to it.
 const UNWANTED_GRACE: Duration = Duration::from_secs(2);
 
 /// Sends until the local end of file, which it passes on. When the far side wants no more, the rest is dropped.
-/// A `header` goes first, with what the client has sent by then.
+/// What was `unsent` before goes first.
 pub(super) async fn upload(
     socket: &AppStream,
     send: &mut SendHalf,
-    header: Option<Bytes>,
+    unsent: Bytes,
     flow: &Flow<'_>,
 ) -> Result<(), Abort> {
-    if let Some(header) = header {
-        Box::pin(send_header(socket, send, header, flow)).await?;
+    if !unsent.is_empty() {
+        Box::pin(send.write_chunk(unsent)).await?;
     }
     let mut stopped = pin!(send.stopped());
     loop {
@@ -56,22 +54,6 @@ pub(super) async fn upload(
             Err(error) => return Err(error.into()),
         }
     }
-}
-
-/// Sends the header, in one packet with the client's first words: most clients speak as soon as they are connected.
-async fn send_header(socket: &AppStream, send: &mut SendHalf, header: Bytes, flow: &Flow<'_>) -> Result<(), Abort> {
-    let mut words = [0; FIRST_WORDS_BYTES];
-    let length = match socket.read_now(&mut words) {
-        Ok(length) => length,
-        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
-        Err(_) => return Err(Abort::Local),
-    };
-    let mut bytes = BytesMut::with_capacity(header.len() + length);
-    bytes.extend_from_slice(&header);
-    bytes.extend_from_slice(&words[..length]);
-    send.write_chunk(bytes.freeze()).await?;
-    flow.count_up(length);
-    Ok(())
 }
 
 enum Progress {

@@ -6,17 +6,26 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use quinn::VarInt;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use wovenet_config::name::AppName;
 
 use crate::peer::{KeyId, PeerIdentity};
+use crate::tunnel::claims::Claims;
 use crate::tunnel::frame::{CatalogueEntry, Slot};
 use crate::tunnel::open::{IncomingStream, OpenedStream};
 use crate::tunnel::reassembly::Budget;
+use crate::tunnel::registry::Registry;
+use crate::tunnel::repeat::{Claim, Course};
 use crate::tunnel::stream::{RecvHalf, SendHalf};
+
+/// The label under which the name of a channel is exported from TLS.
+const NAME_LABEL: &[u8] = b"EXPORTER-wovenet-channel-v1";
+
+/// Names a channel at both ends.
+pub(super) type ChannelName = [u8; 16];
 
 /// Tells the channels of this process apart, in logs and status.
 pub type ChannelId = u64;
@@ -93,8 +102,11 @@ pub struct Channel {
     parts: ChannelParts,
     since: Instant,
     health: AtomicU8,
+    doubted: AtomicBool,
     draining: AtomicBool,
     drain_wanted: Notify,
+    name: Option<ChannelName>,
+    claims: Mutex<Claims>,
     streams: Arc<StreamCounts>,
     catalogue: RwLock<Option<BTreeMap<AppName, CatalogueEntry>>>,
     proven_keys: RwLock<BTreeSet<KeyId>>,
@@ -162,11 +174,16 @@ impl Drop for Opening<'_> {
 impl Channel {
     pub(super) fn new(parts: ChannelParts) -> Arc<Self> {
         let reassembly = Budget::new(parts.receive_window);
+        let mut exported = ChannelName::default();
+        let name = parts.connection.export_keying_material(&mut exported, NAME_LABEL, b"").ok().map(|()| exported);
         Arc::new(Self {
             parts,
             since: Instant::now(),
             health: AtomicU8::new(0),
+            doubted: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            name,
+            claims: Mutex::default(),
             drain_wanted: Notify::new(),
             streams: Arc::new(StreamCounts { reassembly, ..StreamCounts::default() }),
             catalogue: RwLock::new(None),
@@ -177,6 +194,16 @@ impl Channel {
     /// Returns the id within this process.
     pub fn id(&self) -> ChannelId {
         self.parts.id
+    }
+
+    /// Returns the name that both ends know, and no one else does.
+    pub(super) fn name(&self) -> Option<ChannelName> {
+        self.name
+    }
+
+    /// Returns which of the peer's streams are served.
+    pub(super) fn claims(&self) -> &Mutex<Claims> {
+        &self.claims
     }
 
     /// Returns who is at the other end.
@@ -234,10 +261,22 @@ impl Channel {
         }
     }
 
-    /// Sets the health and tells whether it changed.
+    /// Sets the health, no better than doubts allow, and tells whether it changed.
     pub(super) fn set_health(&self, health: Health) -> bool {
-        let value = health as u8;
+        let doubted = self.doubted.load(Ordering::Relaxed);
+        let value = health.max(if doubted { Health::Doubtful } else { Health::Good }) as u8;
         self.health.swap(value, Ordering::Relaxed) != value
+    }
+
+    /// Prefers other channels until the peer answers a ping here: a stream got no answer, and did on another channel.
+    pub(super) fn doubt(&self) -> bool {
+        self.doubted.store(true, Ordering::Relaxed);
+        self.set_health(self.health())
+    }
+
+    /// The peer has answered.
+    pub(super) fn trust(&self) {
+        self.doubted.store(false, Ordering::Relaxed);
     }
 
     /// Tells whether the channel takes no new streams and ends when its streams have.
@@ -298,7 +337,7 @@ impl Channel {
     }
 
     /// Opens a stream that was counted; `None` when the channel is gone or draining.
-    pub(super) async fn open(&self, guard: Arc<StreamGuard>) -> Option<OpenedStream> {
+    pub(super) async fn open(self: &Arc<Self>, guard: Arc<StreamGuard>, registry: &Registry) -> Option<OpenedStream> {
         let opening = Opening::new(&self.streams);
         if self.is_draining() {
             return None;
@@ -306,7 +345,9 @@ impl Channel {
         let (send, recv) = self.parts.connection.open_bi().await.ok()?;
         self.streams.opened.fetch_add(1, Ordering::SeqCst);
         drop(opening);
+        let index = send.id().index();
         Some(OpenedStream {
+            course: Some(Course::new(self.clone(), index, registry.clone())),
             send: SendHalf::new(send, guard.clone()),
             recv: RecvHalf::new(recv, guard),
             runtime: self.parts.runtime.clone(),
@@ -315,11 +356,13 @@ impl Channel {
     }
 
     /// Waits for the next stream that the peer opens; `None` when the channel is gone.
-    pub(super) async fn accept(&self) -> Option<IncomingStream> {
+    pub(super) async fn accept(self: &Arc<Self>, registry: &Registry) -> Option<IncomingStream> {
         let (send, recv) = self.parts.connection.accept_bi().await.ok()?;
         self.streams.accepted.fetch_add(1, Ordering::AcqRel);
         let guard = StreamGuard::new(&self.streams);
+        let claim = Claim::new(self.clone(), send.id().index(), registry.clone());
         Some(IncomingStream {
+            claim: Some(claim),
             send: SendHalf::new(send, guard.clone()),
             recv: RecvHalf::new(recv, guard),
             peer: self.parts.peer.clone(),

@@ -108,8 +108,8 @@ async fn read_frames(mut recv: quinn::RecvStream, frames: mpsc::Sender<Result<Co
     }
 }
 
-async fn serve_streams(shared: &Shared, channel: &Channel, streams: &mut JoinSet<()>) {
-    while let Some(incoming) = channel.accept().await {
+async fn serve_streams(shared: &Shared, channel: &Arc<Channel>, streams: &mut JoinSet<()>) {
+    while let Some(incoming) = channel.accept(&shared.registry).await {
         streams.spawn_on((shared.serve)(incoming), channel.runtime());
         // A panic of a stream was counted and logged by the process's panic hook.
         while streams.try_join_next().is_some() {}
@@ -137,6 +137,8 @@ struct ControlStream<'a> {
     unproven: Vec<(KeyId, Binary)>,
     said_go_away: bool,
     heard_go_away: Option<u64>,
+    said_drained: bool,
+    heard_drained: bool,
 }
 
 impl<'a> ControlStream<'a> {
@@ -159,6 +161,8 @@ impl<'a> ControlStream<'a> {
             unproven: Vec::new(),
             said_go_away: false,
             heard_go_away: None,
+            said_drained: false,
+            heard_drained: false,
         }
     }
 
@@ -241,6 +245,7 @@ impl<'a> ControlStream<'a> {
             Control::Ping { number } => self.send(&Control::Pong { number }).await?,
             Control::Pong { number } => {
                 self.pulse.pong(number);
+                self.channel.trust();
                 let health = self.pulse.health(Instant::now(), self.channel.round_trip()).ok_or(End::Dead)?;
                 self.set_health(health);
             }
@@ -257,6 +262,7 @@ impl<'a> ControlStream<'a> {
                 self.channel.drain();
                 self.shared.registry.changed();
             }
+            Control::Drained {} => self.heard_drained = true,
             Control::Observed { address } => {
                 tracing::debug!(channel = self.channel.id(), %address, "the peer sees this agent's address");
             }
@@ -337,7 +343,8 @@ impl<'a> ControlStream<'a> {
         })
     }
 
-    /// Says go-away when this side drains, and tells whether every stream of both sides has ended.
+    /// Says go-away when this side drains, and tells whether every stream has ended at both sides: at one alone, its last
+    /// bytes may still be on their way.
     async fn drained(&mut self) -> Result<bool, End> {
         if !self.channel.is_draining() {
             return Ok(false);
@@ -348,7 +355,12 @@ impl<'a> ControlStream<'a> {
             self.shared.registry.changed();
         }
         let heard_all = self.heard_go_away.is_some_and(|opened| self.channel.accepted_streams() >= opened);
-        Ok(self.said_go_away && heard_all && self.channel.active_streams() == 0)
+        let drained = self.said_go_away && heard_all && self.channel.active_streams() == 0;
+        if drained && !self.said_drained {
+            self.said_drained = true;
+            self.send(&Control::Drained {}).await?;
+        }
+        Ok(drained && self.heard_drained)
     }
 
     /// Ends a drained channel: the dialler closes it, so that the last frames of both sides arrive.

@@ -155,6 +155,8 @@ pub(super) enum Control {
     Statement { statement: Binary },
     /// The sender opens no more streams here; it has opened `opened` in all.
     GoAway { opened: u64 },
+    /// After go-away on both sides: every stream has ended here, and the receiver may close once it says so too.
+    Drained {},
     /// Where the sender sees the receiver.
     Observed { address: SocketAddr },
     /// Proof of another mesh key on this channel, for rotation.

@@ -5,6 +5,7 @@ use tokio::runtime::Handle;
 use wovenet_config::name::{AppName, SiteName};
 
 use crate::peer::PeerIdentity;
+use crate::tunnel::repeat::{Claim, Course};
 use crate::tunnel::stream::{RecvHalf, SendHalf};
 
 /// A stream that was opened towards a site. Nothing has been written to it.
@@ -18,6 +19,8 @@ pub struct OpenedStream {
     pub runtime: Handle,
     /// Who answers.
     pub peer: PeerIdentity,
+    /// What it takes to open the stream again on another channel.
+    pub course: Option<Course>,
 }
 
 /// A stream that a peer opened. Its header has not been read.
@@ -29,6 +32,8 @@ pub struct IncomingStream {
     pub recv: RecvHalf,
     /// The authenticated peer.
     pub peer: PeerIdentity,
+    /// To be taken before the stream is served.
+    pub claim: Option<Claim>,
 }
 
 /// Serves one incoming stream to its end, on the runtime that drives its channel.

@@ -159,6 +159,25 @@ impl Registry {
             .map(|(_, channel)| channel.clone())
     }
 
+    /// Chooses the channel for a stream that got no answer on `channel`: a good one to the same agent.
+    pub(super) fn choose_beside(&self, channel: &Channel) -> Option<Arc<Channel>> {
+        let sites = self.inner.sites.lock();
+        let channels = sites.channels.get(&channel.peer().site)?;
+        let fits = |other: &&Arc<Channel>| {
+            let same_agent = other.peer().agent == channel.peer().agent && other.generation() == channel.generation();
+            same_agent && other.id() != channel.id() && usable(other) && other.health() == Health::Good
+        };
+        channels.iter().filter(fits).min_by_key(|other| other.active_streams()).cloned()
+    }
+
+    /// Finds the channel to the same agent as `beside` that both ends call `name`.
+    pub(super) fn find_beside(&self, beside: &Channel, name: &[u8]) -> Option<Arc<Channel>> {
+        let channels = self.channels(&beside.peer().site);
+        channels.into_iter().find(|other| {
+            other.peer().agent == beside.peer().agent && other.name().is_some_and(|other| other.as_slice() == name)
+        })
+    }
+
     /// Tells what is known of `app` at `site`.
     pub(super) fn state(&self, site: &SiteName, app: &AppName) -> ProviderState {
         let sites = self.inner.sites.lock();

@@ -88,6 +88,14 @@ impl SendHalf {
         self.stream.write_chunk(chunk).await.map_err(write_error)
     }
 
+    /// Sends what fits of `bytes` and returns how much; waits until some does. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`StreamError`] when the far side or the channel ended the half.
+    pub async fn write_some(&mut self, bytes: &[u8]) -> Result<usize, StreamError> {
+        self.stream.write(bytes).await.map_err(write_error)
+    }
+
     /// Says that nothing more comes: a clean end of file at the far side.
     pub fn finish(&mut self) {
         self.ended = self.stream.finish().is_ok() || self.ended;

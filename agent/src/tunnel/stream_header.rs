@@ -6,6 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use wovenet_config::name::{AppName, PortName};
 
+use crate::tunnel::frame::Binary;
 use crate::tunnel::stream::{RecvHalf, StreamError};
 
 /// The version of the header's form.
@@ -35,6 +36,17 @@ pub enum HeaderError {
     Stream(#[from] StreamError),
 }
 
+/// Names a stream at both ends of its channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamName {
+    /// The channel's name: keying material exported from TLS.
+    #[serde(rename = "c")]
+    pub(super) channel: Binary,
+    /// Which of the streams that its side opened on the channel.
+    #[serde(rename = "s")]
+    pub(super) index: u64,
+}
+
 /// Names the app that a stream is for. Client data follows at once.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamHeader {
@@ -50,6 +62,9 @@ pub struct StreamHeader {
     /// The client's address: this site's claim.
     #[serde(rename = "c", default, skip_serializing_if = "Option::is_none")]
     pub client: Option<SocketAddr>,
+    /// The stream that this one repeats, on another channel to the same agent, as it was not answered.
+    #[serde(rename = "r", default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<StreamName>,
 }
 
 impl StreamHeader {
@@ -105,6 +120,8 @@ pub enum Answer {
     Failed,
     /// A limit is reached.
     Busy,
+    /// The stream that this one repeats is served.
+    Served,
 }
 
 impl Answer {
@@ -115,6 +132,7 @@ impl Answer {
             Self::Refused => 1,
             Self::Failed => 2,
             Self::Busy => 3,
+            Self::Served => 4,
         }
     }
 
@@ -130,6 +148,7 @@ impl Answer {
             1 => Ok(Self::Refused),
             2 => Ok(Self::Failed),
             3 => Ok(Self::Busy),
+            4 => Ok(Self::Served),
             other => Err(HeaderError::Answer(other)),
         }
     }

@@ -167,8 +167,7 @@ async fn the_task_of_a_connection_is_small() {
         recv,
         revoked: CancellationToken::new(),
         idle_timeout: None,
-        header: None,
-        answer: None,
+        unsent: bytes::Bytes::new(),
         metrics: metrics.app(Role::Remote, "site/app"),
     };
     let size = std::mem::size_of_val(&*copy.run());

@@ -19,7 +19,7 @@ async fn open(world: &World) -> (SendHalf, RecvHalf) {
 }
 
 fn header(app: &str) -> Bytes {
-    StreamHeader { app: app.parse().unwrap(), port: None, target: None, client: None }.encode().unwrap()
+    StreamHeader { app: app.parse().unwrap(), port: None, target: None, client: None, repeats: None }.encode().unwrap()
 }
 
 async fn everything(recv: &mut RecvHalf) -> Result<Vec<u8>, StreamError> {
