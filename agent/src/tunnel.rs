@@ -24,6 +24,7 @@ mod plan;
 mod pulse;
 mod race;
 mod reassembly;
+mod reflections;
 mod registry;
 mod repeat;
 mod settle;
@@ -153,6 +154,7 @@ impl Tunnels {
             exposed: settings.exposed,
             channels_per_site: wanted,
             registry,
+            reflections: parking_lot::Mutex::default(),
             serve: settings.serve,
             metrics,
             windows,

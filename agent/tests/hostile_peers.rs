@@ -197,7 +197,18 @@ async fn fault_13_our_own_address_stated_as_a_peers_leads_to_no_channel() {
     a.peers.update(|directory| directory.reconfigure(Trust::SharedKey, &[peer], &[]));
     let site = a.site("other", |site| site.error.is_some()).await;
     assert!(site.channels.is_empty());
+    assert!(site.error.unwrap().contains("this site itself"));
     assert_eq!(listener_result(&a, "ok"), 0.0);
+    let met = || a.metric("wovenet_agent_tunnel_connects_total", &[("role", "dialler"), ("result", "own")]);
+    let once = met();
+    assert!(once >= 1.0);
+    // Another address is a reason to dial again at once, and the one that led back here is left out.
+    let lonely = RawPeer::new("other", ring(1, None));
+    let nowhere = HostPort { host: "127.0.0.1".into(), port: lonely.endpoint.local_addr().unwrap().port() };
+    let addresses = vec![HostPort { host: own.ip().to_string(), port: own.port() }, nowhere];
+    a.peers.update(|directory| directory.reconfigure(Trust::SharedKey, &[static_peer(&other, addresses)], &[]));
+    a.site("other", |site| site.error.as_ref().is_some_and(|error| !error.contains("this site itself"))).await;
+    assert_eq!(met(), once);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -79,39 +79,40 @@ fn b3_probes_that_connect_and_close_and_short_requests_are_harmless() {
 }
 
 #[test]
-fn b4_five_thousand_connections_are_open_at_once_on_one_tunnel() {
-    const CONNECTIONS: usize = 5_000;
+fn b4_ten_thousand_connections_are_open_at_once_on_one_tunnel() {
+    const CONNECTIONS: usize = 10_000;
     raise_own_file_limit();
     let mesh = Mesh::start().unwrap();
-    let (port, served) = apps::accepted();
+    let (_app, port) = apps::echoes_in_a_process(&mesh);
     let office = mesh.site("office").unwrap().listening().unwrap().exposes("app", port);
     let mut office = mesh.prepare(office).unwrap();
     office.start_with_many_files().unwrap();
     let mut home = mesh.prepare(mesh.site("home").unwrap().uses("office", "app").unwrap()).unwrap();
     home.start_with_many_files().unwrap();
     home.ready().unwrap();
-    let mut open: Vec<(TcpStream, TcpStream)> = Vec::new();
+    let mut open: Vec<TcpStream> = Vec::new();
     for number in 0..CONNECTIONS as u64 {
         let mut client = connect(home.local("office/app"));
-        client.write_all(&number.to_be_bytes()).unwrap();
-        open.push((client, served.recv_timeout(PATIENCE).unwrap()));
+        exchange(&mut client, number);
+        open.push(client);
     }
     let streams = home.status().unwrap()["traffic"][0]["streams"].clone();
     assert_eq!(streams, CONNECTIONS);
-    for (number, (client, served)) in open.iter_mut().enumerate() {
-        let mut bytes = [0; 8];
-        served.set_read_timeout(Some(PATIENCE)).unwrap();
-        served.read_exact(&mut bytes).unwrap();
-        assert_eq!(bytes, (number as u64).to_be_bytes());
-        served.write_all(&bytes).unwrap();
-        let mut answer = [0; 8];
-        client.read_exact(&mut answer).unwrap();
-        assert_eq!(answer, bytes);
+    for (number, client) in (0..).zip(&mut open) {
+        exchange(client, number);
     }
     assert_eq!(home.connected("office", 2).unwrap()["channels"].as_array().unwrap().len(), 2);
     drop(open);
     home.quiet().unwrap();
     office.quiet().unwrap();
+}
+
+/// Sends a number and gets it back.
+fn exchange(client: &mut TcpStream, number: u64) {
+    client.write_all(&number.to_be_bytes()).unwrap();
+    let mut answer = [0; 8];
+    client.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, number.to_be_bytes());
 }
 
 #[test]
@@ -126,7 +127,7 @@ fn b19_streams_are_spread_over_the_channels_of_a_tunnel() {
     assert_eq!((streams(0), streams(1)), (5, 5));
 }
 
-/// Both ends of every connection are files of this process too.
+/// The clients are files of this process.
 fn raise_own_file_limit() {
     let id = std::process::id().to_string();
     let limit = format!("--nofile={MANY_FILES}:");

@@ -2,8 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::mpsc;
 use std::thread;
+
+use wovenet_tests::mesh::{MANY_FILES, Mesh};
+use wovenet_tests::process::{Process, sibling};
+use wovenet_tests::until::{PATIENCE, until};
 
 /// Serves every connection in a thread of its own for as long as the process lives, and returns the port.
 pub(crate) fn serve(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> u16 {
@@ -45,6 +50,22 @@ pub(crate) fn nobody() -> u16 {
     wovenet_tests::ports::free_tcp_port().unwrap()
 }
 
+/// Sends back what it reads, to thousands of clients, from a process with its own files.
+pub(crate) fn echoes_in_a_process(mesh: &Mesh) -> (Process, u16) {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &format!("ulimit -n {MANY_FILES} && exec \"$@\""), "sh"])
+        .arg(sibling("wovenet-test-peer").unwrap());
+    shell.args(["echoes", "--listen", "127.0.0.1:0"]);
+    let process = Process::start(shell, &mesh.directory().join("echoes.log")).unwrap();
+    let (port, _) = until("the app listens", PATIENCE, || {
+        let output = process.output();
+        let event: serde_json::Value = serde_json::from_str(output.lines().next()?).ok()?;
+        u16::try_from(event["port"].as_u64()?).ok()
+    })
+    .unwrap();
+    (process, port)
+}
 /// Hands its connections to the test without a thread for each.
 pub(crate) fn accepted() -> (u16, mpsc::Receiver<TcpStream>) {
     let (give, take) = mpsc::channel();

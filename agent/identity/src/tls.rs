@@ -19,6 +19,9 @@ use crate::site_key::{self, SiteKey};
 #[error("cannot prepare TLS: {0}")]
 pub struct TlsError(#[from] rustls::Error);
 
+/// What a dialler's handshake fails with when the listener shows the dialler's own key. The libraries pass it on as text.
+pub const OWN_KEY: &str = "the peer is this site itself";
+
 /// Returns the provider of every TLS connection: AES-128-GCM first, hybrid key exchange preferred.
 pub fn provider() -> Arc<CryptoProvider> {
     use aws_lc_rs::{cipher_suite, kx_group};
@@ -39,7 +42,7 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// [`TlsError`] when the library refuses the key.
 pub fn client_config(key: &SiteKey, pinned: PublicKey) -> Result<ClientConfig, TlsError> {
     let provider = provider();
-    let verifier = PinnedServer { pinned, algorithms: provider.signature_verification_algorithms };
+    let verifier = PinnedServer { pinned, own: key.public(), algorithms: provider.signature_verification_algorithms };
     let resolver = rustls::client::AlwaysResolvesClientRawPublicKeys::new(certified_key(key, &provider)?);
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
@@ -102,6 +105,7 @@ fn no_tls12() -> Result<HandshakeSignatureValid, rustls::Error> {
 
 struct PinnedServer {
     pinned: PublicKey,
+    own: PublicKey,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
@@ -120,10 +124,10 @@ impl ServerCertVerifier for PinnedServer {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if read_key(end_entity)? == self.pinned {
-            Ok(ServerCertVerified::assertion())
-        } else {
-            Err(CertificateError::ApplicationVerificationFailure.into())
+        match read_key(end_entity)? {
+            key if key == self.pinned => Ok(ServerCertVerified::assertion()),
+            key if key == self.own => Err(rustls::Error::General(OWN_KEY.to_owned())),
+            _ => Err(CertificateError::ApplicationVerificationFailure.into()),
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, RwLock};
 use quinn::VarInt;
@@ -23,6 +23,17 @@ use crate::tunnel::stream::{RecvHalf, SendHalf};
 
 /// The label under which the name of a channel is exported from TLS.
 const NAME_LABEL: &[u8] = b"EXPORTER-wovenet-channel-v1";
+
+/// Round trips that are shorter count alike: the streams of near channels are spread by their number alone.
+const ROUND_TRIP_ALIKE: Duration = Duration::from_millis(5);
+/// The loss of one packet in so many counts as a doubled round trip.
+const LOSS_DOUBLES_AT: u64 = 10;
+
+/// Returns the cost of a stream on a path, in microseconds of round trip: prolonged by what was lost of the packets sent.
+fn cost(round_trip: Duration, lost: u64, sent: u64) -> u64 {
+    let round_trip = round_trip.max(ROUND_TRIP_ALIKE).as_micros() as u64;
+    round_trip + round_trip * LOSS_DOUBLES_AT * lost.min(sent) / sent.max(1)
+}
 
 /// Names a channel at both ends.
 pub(super) type ChannelName = [u8; 16];
@@ -103,6 +114,7 @@ pub struct Channel {
     since: Instant,
     health: AtomicU8,
     doubted: AtomicBool,
+    cost: AtomicU64,
     draining: AtomicBool,
     drain_wanted: Notify,
     name: Option<ChannelName>,
@@ -181,6 +193,7 @@ impl Channel {
             since: Instant::now(),
             health: AtomicU8::new(0),
             doubted: AtomicBool::new(false),
+            cost: AtomicU64::new(cost(Duration::ZERO, 0, 0)),
             draining: AtomicBool::new(false),
             name,
             claims: Mutex::default(),
@@ -248,7 +261,7 @@ impl Channel {
     }
 
     /// Returns the round trip time that the library estimates.
-    pub fn round_trip(&self) -> std::time::Duration {
+    pub fn round_trip(&self) -> Duration {
         self.parts.connection.rtt()
     }
 
@@ -259,6 +272,19 @@ impl Channel {
             1 => Health::Doubtful,
             _ => Health::Suspect,
         }
+    }
+
+    /// Returns what one more stream costs here: its round trips, and who shares them.
+    pub(super) fn load(&self) -> u64 {
+        self.cost.load(Ordering::Relaxed).saturating_mul(self.active_streams() + 1)
+    }
+
+    /// Measures the path anew; `before` and the result are what was sent and lost so far.
+    pub(super) fn measure(&self, before: (u64, u64)) -> (u64, u64) {
+        let path = self.stats().path;
+        let (sent, lost) = (path.sent_packets.saturating_sub(before.0), path.lost_packets.saturating_sub(before.1));
+        self.cost.store(cost(path.rtt, lost, sent), Ordering::Relaxed);
+        (path.sent_packets, path.lost_packets)
     }
 
     /// Sets the health, no better than doubts allow, and tells whether it changed.
@@ -390,5 +416,26 @@ impl Channel {
 
     pub(super) fn set_catalogue(&self, catalogue: BTreeMap<AppName, CatalogueEntry>) {
         *self.catalogue.write() = Some(catalogue);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    #[test]
+    fn a_far_or_lossy_path_costs_more_and_near_ones_cost_the_same() {
+        assert_eq!(cost(ms(1), 0, 100), cost(ms(4), 0, 100));
+        assert_eq!(cost(ms(100), 0, 0), 2 * cost(ms(50), 0, 0));
+        assert_eq!(cost(ms(50), 10, 100), 2 * cost(ms(50), 0, 100));
+    }
+
+    #[test]
+    fn a_path_on_which_all_was_lost_is_not_out_of_reach() {
+        assert_eq!(cost(ms(50), 7, 5), 11 * cost(ms(50), 0, 5));
     }
 }

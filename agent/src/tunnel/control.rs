@@ -132,6 +132,8 @@ struct ControlStream<'a> {
     send: quinn::SendStream,
     frames: mpsc::Receiver<Result<Control, FrameError>>,
     pulse: Pulse,
+    /// Packets that were sent, and lost, when the path was last measured.
+    measured: (u64, u64),
     told: Option<Catalogue>,
     known: Catalogue,
     unproven: Vec<(KeyId, Binary)>,
@@ -156,6 +158,7 @@ impl<'a> ControlStream<'a> {
             send,
             frames,
             pulse: Pulse::new(Instant::now()),
+            measured: (0, 0),
             told: None,
             known: Catalogue::new(),
             unproven: Vec::new(),
@@ -246,6 +249,7 @@ impl<'a> ControlStream<'a> {
             Control::Pong { number } => {
                 self.pulse.pong(number);
                 self.channel.trust();
+                self.measured = self.channel.measure(self.measured);
                 let health = self.pulse.health(Instant::now(), self.channel.round_trip()).ok_or(End::Dead)?;
                 self.set_health(health);
             }

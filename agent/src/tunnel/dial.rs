@@ -252,6 +252,8 @@ impl SiteDialler {
                 candidates.push(Candidate { agent: None, address, scope: Scope::Agent, priority: 0 });
             }
         }
+        let (reflections, now) = (self.diallers.shared.reflections.lock(), Instant::now());
+        candidates.retain(|candidate| !reflections.contains(&candidate.address, now));
         candidates
     }
 

@@ -3,6 +3,7 @@
 
 use aws_lc_rs::digest;
 use wovenet_config::key::PublicKey;
+use wovenet_identity::tls::OWN_KEY;
 
 use crate::peer::statement::PROTOCOL_VERSION;
 use crate::peer::{KeyId, MeshKey, MeshKeyRing, SignedStatement, site_key};
@@ -53,6 +54,14 @@ pub enum HandshakeError {
 }
 
 impl HandshakeError {
+    /// Tells a dial that led back to this site from other failures.
+    pub(super) fn of_dial(error: quinn::ConnectionError) -> Self {
+        match &error {
+            quinn::ConnectionError::TransportError(cause) if cause.reason.contains(OWN_KEY) => Self::Own,
+            _ => Self::Connection(error),
+        }
+    }
+
     /// Returns the error's class, as a metric label.
     pub fn class(&self) -> &'static str {
         match self {

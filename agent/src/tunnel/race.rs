@@ -108,7 +108,7 @@ impl Race {
         let connecting = endpoint.quic.connect_with(config, candidate.address, "wovenet")?;
         match timeout(HANDSHAKE_TIMEOUT, connecting).await {
             Err(_) => Err(HandshakeError::Timeout.into()),
-            Ok(connected) => Ok(connected.map_err(HandshakeError::Connection)?),
+            Ok(connected) => Ok(connected.map_err(HandshakeError::of_dial)?),
         }
     }
 
@@ -132,8 +132,14 @@ impl Race {
     }
 
     fn note_failure(&self, candidate: &Candidate, error: &RaceError) {
-        if let RaceError::Handshake(error @ (HandshakeError::Connection(_) | HandshakeError::Timeout)) = error {
+        if let RaceError::Handshake(
+            error @ (HandshakeError::Connection(_) | HandshakeError::Timeout | HandshakeError::Own),
+        ) = error
+        {
             self.shared.metrics.failed("dialler", error);
+        }
+        if matches!(error, RaceError::Handshake(HandshakeError::Own)) {
+            self.shared.reflections.lock().note(candidate.address, Instant::now());
         }
         tracing::debug!(remote_addr = %candidate.address, %error, "an address did not lead to a channel");
     }

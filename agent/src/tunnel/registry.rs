@@ -143,7 +143,8 @@ impl Registry {
         self.inner.sites.lock().channels.values().flatten().cloned().collect()
     }
 
-    /// Chooses the channel for a new stream: the healthiest, then the least loaded, in turn among equals.
+    /// Chooses the channel for a new stream: the healthiest, then the least loaded by streams, round trip and loss, in turn
+    /// among equals.
     pub(super) fn choose(&self, site: &SiteName) -> Option<Arc<Channel>> {
         let sites = self.inner.sites.lock();
         let channels = sites.channels.get(sites.names.get(site)?)?;
@@ -154,7 +155,7 @@ impl Registry {
             .filter(|(_, channel)| usable(channel))
             .min_by_key(|(index, channel)| {
                 let place = (*index as u64).wrapping_add(turn) % channels.len() as u64;
-                (channel.health(), channel.active_streams(), place)
+                (channel.health(), channel.load(), place)
             })
             .map(|(_, channel)| channel.clone())
     }
@@ -167,7 +168,7 @@ impl Registry {
             let same_agent = other.peer().agent == channel.peer().agent && other.generation() == channel.generation();
             same_agent && other.id() != channel.id() && usable(other) && other.health() == Health::Good
         };
-        channels.iter().filter(fits).min_by_key(|other| other.active_streams()).cloned()
+        channels.iter().filter(fits).min_by_key(|other| other.load()).cloned()
     }
 
     /// Finds the channel to the same agent as `beside` that both ends call `name`.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ use crate::tunnel::channel::{Channel, ChannelParts, CloseCode, Direction};
 use crate::tunnel::handshake::{Authenticated, Credentials, HandshakeError};
 use crate::tunnel::metrics::Metrics;
 use crate::tunnel::open::ServeStream;
+use crate::tunnel::reflections::Reflections;
 use crate::tunnel::registry::{RETURN_GRACE, Registry};
 use crate::tunnel::windows::Windows;
 use crate::tunnel::{control, endpoint};
@@ -32,6 +34,7 @@ pub(super) struct Shared {
     pub(super) exposed: watch::Receiver<Arc<Vec<ExposedApp>>>,
     pub(super) channels_per_site: watch::Receiver<usize>,
     pub(super) registry: Registry,
+    pub(super) reflections: Mutex<Reflections>,
     pub(super) serve: ServeStream,
     pub(super) metrics: Metrics,
     pub(super) windows: Windows,

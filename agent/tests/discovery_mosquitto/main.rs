@@ -125,6 +125,31 @@ async fn fault_36_a_broker_with_a_trusted_certificate_is_used_and_another_gets_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fault_36_a_broker_with_an_expired_certificate_gets_no_credentials() {
+    let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    parameters.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    let expired = parameters.self_signed(&key).unwrap();
+    let configuration = "allow_anonymous true\ncertfile {dir}/cert.pem\nkeyfile {dir}/key.pem";
+    let broker = Mosquitto::start(configuration, |directory| {
+        std::fs::write(directory.join("cert.pem"), expired.pem()).unwrap();
+        std::fs::write(directory.join("key.pem"), key.serialize_pem()).unwrap();
+    });
+    let Some(broker) = broker else { return };
+    let address = Broker {
+        transport: BrokerTransport::Tls,
+        host: "localhost".into(),
+        credentials: Some(("mesh".into(), SecretText::new("secret"))),
+        ca_file: Some(broker.directory.path().join("cert.pem")),
+        ..broker.address()
+    };
+    let site = Setup::at(&[address]).start("home");
+    let state = site.broker(0, |state| state.error.is_some()).await;
+    assert_eq!(state.error.unwrap().class, BrokerErrorClass::Tls);
+    assert!(!broker.log().contains("New client connected"), "{}", broker.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_is_used_over_websockets() {
     let Some(broker) = Mosquitto::open() else { return };
     let port = websocket::relay(broker.port).await;
@@ -141,7 +166,7 @@ async fn fault_31_a_huge_message_disconnects_nobody_and_discovery_goes_on() {
     first.connected().await;
     let since = first.broker(0, |state| state.connected).await.since;
     let stranger = Stranger::connect(broker.port, "stranger");
-    for size in [20_000, 1_000_000] {
+    for size in [20_000, 1_000_000, 256_000_000] {
         stranger.publish(&first.hello_topic(), vec![7; size], true).await;
     }
     let late = Setup::at(&[broker.address()]).start("late");

@@ -37,6 +37,11 @@ enum Role {
         #[arg(long)]
         listen: SocketName,
     },
+    /// Sends back what comes from thousands of clients at a time.
+    Echoes {
+        #[arg(long)]
+        listen: SocketAddr,
+    },
     /// Greets each client with a line, and waits for its end.
     Banner {
         #[arg(long)]
@@ -105,6 +110,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().role {
         Role::Web { listen, page } => servers::web(&listen, &page),
         Role::Echo { listen } => servers::echo(&listen),
+        Role::Echoes { listen } => servers::echoes(listen),
         Role::Banner { listen, text } => servers::banner(&listen, &text),
         Role::HoldUdp { listen } => servers::hold_udp(listen),
         Role::Reach { to, limit_ms } => clients::reach(&to, limit_ms),

@@ -25,6 +25,23 @@ pub fn echo(listen: &SocketName) -> anyhow::Result<()> {
     })
 }
 
+/// One thread for all clients. Tells where it listens.
+pub fn echoes(listen: SocketAddr) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = tokio::net::TcpListener::bind(listen).await?;
+        tell(&json!({"event": "listening", "port": listener.local_addr()?.port()}));
+        loop {
+            let (mut client, _) = listener.accept().await?;
+            tokio::spawn(async move {
+                let (mut read, mut write) = client.split();
+                // How a client ends is its own business here.
+                tokio::io::copy(&mut read, &mut write).await.ok();
+            });
+        }
+    })
+}
+
 pub fn banner(listen: &SocketName, text: &str) -> anyhow::Result<()> {
     let text = format!("{text}\r\n");
     serve(listen, move |mut client| {
