@@ -24,6 +24,8 @@ pub const OPERATOR_KEY_SECRET: &str = "wovenet-operator-key";
 pub const KEY_FIELD: &str = "site.key";
 /// The field of an agent's Secret with its configuration.
 pub const CONFIG_FIELD: &str = "config.yaml";
+/// The field of the Secret with what agents know of other sites.
+pub const PEERS_FIELD: &str = "peers.json";
 /// The port of the agent's API.
 pub const API_PORT: u16 = 9443;
 /// The port of the agent's health and metrics.
@@ -37,6 +39,11 @@ pub fn agent(site: &str) -> String {
 /// Returns the name of the Secret with a Site's key. It outlives the Site.
 pub fn identity(site: &str) -> String {
     format!("{site}-identity")
+}
+
+/// Returns the name of the Secret with what a Site's agents know of other sites. It outlives the Site.
+pub fn peers(site: &str) -> String {
+    format!("{site}-peers")
 }
 
 /// Returns the name of the Service of one way in which a Site is exposed.

@@ -42,6 +42,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A listener port that was given back is not given to another app for so long: a stale kube-proxy still sends there.
 const PORT_RESTS: Duration = Duration::from_secs(300);
 
+/// What agents know of other sites is looked at, and written when it changed, no more often than this for each Site.
+const PEERS_REST: Duration = Duration::from_secs(10);
+
 /// Runs the operator until it loses the Lease or `stop` ends.
 ///
 /// # Errors
@@ -121,6 +124,7 @@ async fn lead(
         memory: Memory::default(),
         begun: Instant::now(),
         released: BTreeMap::new(),
+        peers_looked_at: BTreeMap::new(),
     };
     let ended = tokio::select! {
         () = &mut stop => Ok(()),
@@ -151,6 +155,8 @@ struct Operator {
     begun: Instant,
     /// When ports were given back, by Site.
     released: BTreeMap<String, BTreeMap<u16, Instant>>,
+    /// When the known peers were last looked at, by Site.
+    peers_looked_at: BTreeMap<String, Instant>,
 }
 
 impl Operator {
@@ -176,6 +182,7 @@ impl Operator {
         self.agents.follow(agents_to_follow(&plans));
         keys::make_site_keys(&self.client, &self.arguments.namespace, &plans).await;
         self.apply(&plans, &known, &around).await;
+        self.keep_peers(&plans, &known, &around).await;
         self.report(&plans, &judged, &known, &around).await;
         let remembered = remember(&plans);
         self.forget(remembered, around.instant);
@@ -210,12 +217,7 @@ impl Operator {
         }
         let kept = |metadata: &ObjectMeta| site_of(metadata).is_some_and(|site| frozen.contains(site));
         let ours = |metadata: &ObjectMeta| names::is_ours(metadata) && !kept(metadata);
-        let mut applier = Applier {
-            client: &self.client,
-            pauses: &mut self.pauses,
-            writes: &self.metrics.writes,
-            failures: &self.metrics.write_failures,
-        };
+        let mut applier = self.applier();
         let secrets: Vec<&Secret> = known.secrets.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
         applier.apply_all(wanted.secrets, &secrets).await;
         let sets: Vec<_> = known.daemon_sets.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
@@ -224,6 +226,30 @@ impl Operator {
         applier.apply_all(wanted.slices, &slices).await;
         let services: Vec<_> = known.services.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
         applier.apply_all(wanted.services, &services).await;
+    }
+
+    fn applier(&mut self) -> Applier<'_> {
+        Applier {
+            client: &self.client,
+            pauses: &mut self.pauses,
+            writes: &self.metrics.writes,
+            failures: &self.metrics.write_failures,
+        }
+    }
+
+    /// Writes what agents know of other sites, for pods to come. What a predecessor wrote stands until they were heard.
+    async fn keep_peers(&mut self, plans: &[SitePlan<'_>], known: &Snapshot, around: &Surroundings) {
+        self.peers_looked_at.retain(|_, at| around.instant.duration_since(*at) < PEERS_REST);
+        for plan in plans.iter().filter(|plan| plan.configuration.is_some()) {
+            if around.beginning || self.peers_looked_at.contains_key(&plan.name()) {
+                continue;
+            }
+            self.peers_looked_at.insert(plan.name(), around.instant);
+            if let Some(secret) = plan.peers_secret(known) {
+                let existing = known.secrets.get(&names::peers(&plan.name()));
+                self.applier().apply(secret, existing.map(|secret| &**secret)).await;
+            }
+        }
     }
 
     async fn report(&self, plans: &[SitePlan<'_>], judged: &Judged, known: &Snapshot, around: &Surroundings) {

@@ -7,6 +7,7 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use wovenet_config::Document;
 use wovenet_config::key::PublicKey;
@@ -15,6 +16,7 @@ use wovenet_identity::SiteKey;
 use crate::agent_report::Report;
 use crate::collect::{Snapshot, Surroundings, is_ready};
 use crate::judge::{Credentials, Judged, JudgedRemoteApp, JudgedSite, MeshKeys};
+use crate::known_peers::KnownPeers;
 use crate::names;
 use crate::ports::{self, Key};
 use crate::render::remote_app::ServingAgent;
@@ -93,6 +95,8 @@ pub struct PlannedAgent<'a> {
     pub ready: bool,
     /// What it told, if it was heard lately.
     pub report: Option<Arc<Report>>,
+    /// What it knows of other sites, as it told last.
+    pub peers: Option<Arc<KnownPeers>>,
     /// Whether it was never heard so far, and need not have been yet, or the operator doubts that it hears.
     pub new: bool,
 }
@@ -203,7 +207,8 @@ fn agents<'a>(site: &str, known: &'a Snapshot, around: &Surroundings) -> Vec<Pla
         let report = known.heard_of(pod).and_then(|heard| heard.report.clone());
         let report = report.filter(|_| is_alive(pod) || doubts_itself);
         let new = is_new(pod) || (doubts_itself && report.is_none());
-        PlannedAgent { pod, ready: is_ready(pod), report, new }
+        let peers = known.heard_of(pod).and_then(|heard| heard.peers.clone());
+        PlannedAgent { pod, ready: is_ready(pod), report, peers, new }
     };
     pods.into_iter().map(planned).collect()
 }
@@ -320,6 +325,30 @@ impl SitePlan<'_> {
             type_: Some("Opaque".to_owned()),
             ..Secret::default()
         }
+    }
+
+    /// The Secret with what the agents know of other sites; `None` while the one that is there says it. It has no owner, so
+    /// that a Site that is made again finds its peers.
+    pub fn peers_secret(&self, known: &Snapshot) -> Option<Secret> {
+        let name = names::peers(&self.name());
+        let kept = known
+            .secrets
+            .contains_key(&name)
+            .then(|| known.secret_field(&name, names::PEERS_FIELD).and_then(KnownPeers::parse));
+        let told: Vec<_> = self.agents.iter().filter(|agent| agent.ready).map(|agent| agent.peers.as_deref()).collect();
+        let before = kept.clone().flatten().unwrap_or_default();
+        let merged = before.merged(&told, &self.judged.site.spec);
+        let stands = match kept {
+            None => merged.is_empty(),
+            Some(kept) => kept.as_ref() == Some(&merged),
+        };
+        let metadata = ObjectMeta { owner_references: None, ..names::of_site(&self.judged.site, name) };
+        (!stands).then(|| Secret {
+            metadata,
+            data: Some(BTreeMap::from([(names::PEERS_FIELD.to_owned(), ByteString(merged.to_bytes()))])),
+            type_: Some("Opaque".to_owned()),
+            ..Secret::default()
+        })
     }
 
     /// Whether an agent that runs was not heard yet: nothing can be told of it that was not told before.

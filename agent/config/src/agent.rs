@@ -44,6 +44,8 @@ pub struct AgentConfig {
     pub state_dir: Option<PathBuf>,
     /// PEM file with the site key, when several agents share one; `None` is a key of its own in the state directory.
     pub site_key_file: Option<PathBuf>,
+    /// File with what others knew of peers, read at start; it may be missing.
+    pub peers_file: Option<PathBuf>,
     /// Tells apart the agents of one site; `None` is the name of the host.
     pub node_name: Option<String>,
 }

@@ -74,6 +74,9 @@ pub struct Document {
     /// PEM file with the site key that several agents share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site_key_file: Option<String>,
+    /// File with what others knew of peers, read at start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers_file: Option<String>,
     /// Tells apart the agents of one site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_name: Option<String>,

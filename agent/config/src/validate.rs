@@ -68,6 +68,7 @@ fn config(document: &Document, report: &mut Report) -> Option<AgentConfig> {
     let health = api::health(document.health.as_ref(), report);
     let state_dir = path("stateDir", document.state_dir.as_deref(), report);
     let site_key_file = path("siteKeyFile", document.site_key_file.as_deref(), report);
+    let peers_file = path("peersFile", document.peers_file.as_deref(), report);
     let node_name = node_name(document.node_name.as_deref(), report);
     listeners::check(document, api.as_ref(), health, report);
     Some(AgentConfig {
@@ -86,6 +87,7 @@ fn config(document: &Document, report: &mut Report) -> Option<AgentConfig> {
         health,
         state_dir,
         site_key_file,
+        peers_file,
         node_name,
     })
 }

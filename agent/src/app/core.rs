@@ -23,7 +23,7 @@ use crate::app::{GOODBYE_TIMEOUT, StartOptions, status};
 use crate::discovery::network::NetworkWatch;
 use crate::discovery::{BrokerState, Discovery, DiscoveryMetrics, DiscoverySettings};
 use crate::forward::{DRAIN_DEFAULT, Forward, ForwardError, ForwardSettings, ListenerState};
-use crate::peer::store::{Store, StoreError};
+use crate::peer::store::{Store, StoreError, load_given_peers, render_peers};
 use crate::peer::{Directory, MeshKey, MeshKeyError, MeshKeyRing, Now, OwnStatement, Peers, SignedStatement};
 use crate::telemetry::LevelHandle;
 use crate::tunnel::{ServeStream, TunnelError, TunnelHandle, TunnelSettings, Tunnels};
@@ -111,6 +111,9 @@ impl Core {
         let mut directory =
             Directory::new(identity.site, identity.name.clone(), config.trust, &config.peers, &config.denied_keys);
         store.load_peers(&mut directory, now);
+        if let Some(given) = &config.peers_file {
+            load_given_peers(given, &mut directory, now);
+        }
         let peers = Peers::new(directory);
         let (ring, ring_seen) = watch::channel(derive_ring(&config).await?);
         let (exposed, exposed_seen) = watch::channel(Arc::new(config.exposed_apps.clone()));
@@ -405,6 +408,10 @@ impl Agent for Arc<Core> {
 
     fn status(&self) -> Status {
         status::status(self)
+    }
+
+    fn known_peers(&self) -> Vec<u8> {
+        self.peers.read(render_peers)
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -17,6 +17,8 @@ use crate::names::{API_PORT, HEALTH_PORT};
 pub const CONFIG_DIRECTORY: &str = "/etc/wovenet/agent";
 /// Where the site key is mounted.
 pub const IDENTITY_DIRECTORY: &str = "/etc/wovenet/identity";
+/// Where the known peers are mounted.
+pub const PEERS_DIRECTORY: &str = "/etc/wovenet/peers";
 /// Where the authorities of brokers are mounted.
 pub const CA_DIRECTORY: &str = "/etc/wovenet/ca";
 /// The field of `caSecretRef` with the authorities of brokers, PEM.
@@ -83,6 +85,7 @@ impl SiteDocument<'_> {
             health: Some(Health { enabled: Some(true), listen_addr: Some(format!(":{HEALTH_PORT}")) }),
             state_dir: Some(STATE_DIRECTORY.to_owned()),
             site_key_file: Some(format!("{IDENTITY_DIRECTORY}/{}", crate::names::KEY_FIELD)),
+            peers_file: Some(format!("{PEERS_DIRECTORY}/{}", crate::names::PEERS_FIELD)),
             ..Document::default()
         }
     }

@@ -55,6 +55,7 @@ pub(super) const ROOT: &[Field] = &[
     field("health", Section(&[field("enabled", Boolean), field("listenAddr", Text)])),
     field("stateDir", Text),
     field("siteKeyFile", Text),
+    field("peersFile", Text),
     field("nodeName", Text),
     field("revision", Number),
     field("stun", Texts),
