@@ -6,5 +6,7 @@ mod agent;
 mod api_server;
 mod leaders;
 mod peers;
+mod ports;
 mod scene;
+mod statuses;
 mod watches;
