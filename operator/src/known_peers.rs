@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use data_encoding::BASE64;
+use wovenet_config::document::Pin;
 use wovenet_config::key::{PublicKey, SiteId};
 use wovenet_config::name::SiteName;
 use wovenet_crds::site::SiteSpec;
@@ -40,6 +41,11 @@ impl KnownPeers {
         SavedPeers::render(self.pins.iter(), statements.iter().map(Vec::as_slice), SAVED_PEERS_MAX_BYTES)
     }
 
+    /// Returns the key that a name is bound to.
+    pub fn key_of(&self, name: &SiteName) -> Option<PublicKey> {
+        self.pins.get(name).copied()
+    }
+
     /// Tells whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.pins.is_empty() && self.statements.is_empty()
@@ -50,10 +56,10 @@ impl KnownPeers {
     /// The newest statement of each agent counts, but one that says nothing new replaces none. What no agent knows any more of
     /// a site that they still know is dropped, once all have told. Over the bounds, what was kept before comes first.
     #[must_use]
-    pub fn merged(&self, told: &[Option<&Self>], spec: &SiteSpec) -> Self {
+    pub fn merged(&self, told: &[Option<&Self>], spec: &SiteSpec, unpin: &[Pin]) -> Self {
         let mut all = Self::default();
         told.iter().flatten().flat_map(|told| told.statements.values()).for_each(|signed| all.take(signed));
-        let pins = self.merged_pins(told, spec);
+        let pins = self.merged_pins(told, spec, unpin);
         let known_sites: BTreeSet<&SiteId> = all.statements.keys().map(|(site, _)| site).collect();
         let all_told = told.iter().all(Option::is_some);
         let stays = |(site, agent): &Key| {
@@ -82,20 +88,28 @@ impl KnownPeers {
         }
     }
 
-    /// A name stays bound to its key until agents say otherwise. What the Site lists or denies itself is not kept.
-    fn merged_pins(&self, told: &[Option<&Self>], spec: &SiteSpec) -> BTreeMap<SiteName, PublicKey> {
-        let told: BTreeSet<(&SiteName, &PublicKey)> = told.iter().flatten().flat_map(|told| &told.pins).collect();
+    /// A name stays bound to its key until agents say otherwise. What the Site lists, denies or gives up is not kept.
+    fn merged_pins(&self, told: &[Option<&Self>], spec: &SiteSpec, unpin: &[Pin]) -> BTreeMap<SiteName, PublicKey> {
         let (listed_names, listed_keys): (BTreeSet<&str>, Vec<&String>) =
             spec.peers.iter().map(|peer| (peer.site_name.as_str(), &peer.public_key)).unzip();
         let excluded = keys(listed_keys.into_iter().chain(&spec.denied_keys));
-        let may_stay =
-            |(name, key): &(&SiteName, &PublicKey)| !excluded.contains(key) && !listed_names.contains(name.as_str());
+        let given_up = |(name, key): &(&SiteName, &PublicKey)| {
+            let key = key.to_string();
+            unpin
+                .iter()
+                .any(|pin| pin.site_name.as_deref() == Some(name.as_str()) && pin.public_key.as_ref() == Some(&key))
+        };
+        let may_stay = |pin: &(&SiteName, &PublicKey)| {
+            !excluded.contains(pin.1) && !listed_names.contains(pin.0.as_str()) && !given_up(pin)
+        };
+        let told = told.iter().flatten().flat_map(|told| &told.pins).filter(may_stay);
+        let told: BTreeSet<(&SiteName, &PublicKey)> = told.collect();
         let stands = |pin: &(&SiteName, &PublicKey)| {
             told.contains(pin) || !told.iter().any(|(name, key)| *name == pin.0 || *key == pin.1)
         };
         let kept = self.pins.iter().filter(may_stay).filter(stands);
         let mut pins: BTreeMap<SiteName, PublicKey> = kept.map(|(name, key)| (name.clone(), *key)).collect();
-        for (name, key) in told.iter().copied().filter(may_stay) {
+        for (name, key) in told.iter().copied() {
             let room = pins.len() < PINS_MAX;
             if room && !pins.contains_key(name) && !pins.values().any(|bound| bound == key) {
                 pins.insert(name.clone(), *key);

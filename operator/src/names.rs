@@ -16,6 +16,8 @@ pub const SITE_LABEL: &str = "wovenet.io/site";
 pub const AGENT_LABEL: (&str, &str) = ("app.kubernetes.io/name", "wovenet-agent");
 /// The annotation with the hash of what was applied last.
 pub const APPLIED_HASH: &str = "wovenet.io/applied-hash";
+/// The annotation of a Site with names, separated by commas, that are to be free of the key they are bound to.
+pub const UNPIN: &str = "wovenet.io/unpin";
 /// Who manages an EndpointSlice (KEP-752), so that no other controller touches it.
 pub const SLICE_MANAGED_BY: (&str, &str) = ("endpointslice.kubernetes.io/managed-by", "wovenet.io");
 /// The Secret with the key by which agents know the operator.

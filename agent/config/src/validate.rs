@@ -61,6 +61,7 @@ fn config(document: &Document, report: &mut Report) -> Option<AgentConfig> {
     let tunnel = tunnel::tunnel(document, report);
     let denied_keys = keys::denied_keys(&document.denied_keys, report);
     let peers = peers::peers(&document.peers, site_name.as_ref(), &denied_keys, report);
+    let unpin = peers::unpin(&document.unpin, &peers, report);
     let trust = peers::trust(document, report);
     let exposed_apps = apps::exposed(&document.local_exposed_apps, report);
     let remote_apps = apps::remote(&document.remote_apps, site_name.as_ref(), report);
@@ -80,6 +81,7 @@ fn config(document: &Document, report: &mut Report) -> Option<AgentConfig> {
         tunnel: tunnel?,
         peers,
         denied_keys,
+        unpin,
         trust: trust?,
         exposed_apps,
         remote_apps,

@@ -110,6 +110,7 @@ impl Core {
         let generation = store.next_generation(now.unix_ms);
         let mut directory =
             Directory::new(identity.site, identity.name.clone(), config.trust, &config.peers, &config.denied_keys);
+        directory.unpin(&config.unpin);
         store.load_peers(&mut directory, now);
         if let Some(given) = &config.peers_file {
             load_given_peers(given, &mut directory, now);
@@ -312,6 +313,9 @@ impl Core {
         }
         if (before.trust, &before.peers, &before.denied_keys) != (config.trust, &config.peers, &config.denied_keys) {
             self.peers.update(|directory| directory.reconfigure(config.trust, &config.peers, &config.denied_keys));
+        }
+        if before.unpin != config.unpin {
+            self.peers.update(|directory| directory.unpin(&config.unpin));
         }
         if before.tunnel != config.tunnel {
             if let Some(tunnels) = &mut parts.tunnels {

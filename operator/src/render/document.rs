@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use wovenet_config::document::{
-    AppPort, Crypto, Document, DurationText, ExposedApp, Health, LocalSocket, Logger, MessageChannel, Mqtt, Peer,
+    AppPort, Crypto, Document, DurationText, ExposedApp, Health, LocalSocket, Logger, MessageChannel, Mqtt, Peer, Pin,
     Provider, RemoteApp, RestfulApi, RestfulApiAuth, SecretValue, Tunnel,
 };
 use wovenet_config::key::PublicKey;
@@ -36,6 +36,8 @@ pub struct SiteDocument<'a> {
     pub credentials: Option<&'a Credentials>,
     /// The key by which agents know the operator.
     pub operator_key: PublicKey,
+    /// Bindings of names that no longer stand.
+    pub unpin: Vec<Pin>,
     /// Its tunnel sockets.
     pub local_sockets: Vec<LocalSocket>,
     /// What others may reach.
@@ -71,6 +73,7 @@ impl SiteDocument<'_> {
             }),
             peers: spec.peers.iter().map(peer).collect(),
             denied_keys: spec.denied_keys.clone(),
+            unpin: self.unpin,
             local_exposed_apps: self.exposed_apps,
             remote_apps: self.remote_apps,
             restful_api: Some(RestfulApi {

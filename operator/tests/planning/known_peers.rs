@@ -220,3 +220,29 @@ fn the_secret_outlives_its_site_and_is_mounted_read_only_in_every_agent() {
     let file = scene.document().peers_file.unwrap();
     assert_eq!(file, format!("{}/{}", mount.mount_path, names::PEERS_FIELD));
 }
+
+#[test]
+fn the_annotation_gives_up_the_key_that_a_name_has_and_not_the_next_one() {
+    let (old, new) = (Other::new("office", 1), Other::new("office", 2));
+    let mut scene = Scene::with_site("");
+    scene.agent_tells("one", &told(&[old.pin()], &[]));
+    scene.written();
+    scene.known.sites.clear();
+    scene.add(&SITE.replace("uid: site-uid", "uid: site-uid, annotations: {wovenet.io/unpin: 'office, nobody, '}"));
+    let configured = |scene: &mut Scene| {
+        let configuration = scene.look(|_, plans| plans[0].configuration.clone().unwrap());
+        scene.memory.configurations.insert("home".into(), configuration.clone());
+        let pins = configuration.document.unpin.into_iter();
+        pins.map(|pin| (pin.site_name.unwrap(), pin.public_key.unwrap())).collect::<Vec<_>>()
+    };
+    let given_up = vec![("office".to_owned(), old.key.public().to_string())];
+    assert_eq!(configured(&mut scene), given_up);
+    assert_eq!(scene.written().pins().count(), 0, "though the agent has not heard of it yet");
+    scene.agent_tells("one", &told(&[new.pin()], &[]));
+    assert_eq!(scene.written().pins().next().unwrap().1, new.key.public());
+    assert_eq!(configured(&mut scene), given_up);
+    scene.known.sites.clear();
+    scene.add(SITE);
+    assert_eq!(configured(&mut scene), []);
+    assert!(scene.wanted().is_none(), "the next key stays bound");
+}

@@ -49,6 +49,7 @@ pub(super) const ROOT: &[Field] = &[
     field("tunnel", Section(TUNNEL)),
     field("peers", Sections(&[field("siteName", Name), field("publicKey", Text), field("addresses", Texts)])),
     field("deniedKeys", Texts),
+    field("unpin", Sections(&[field("siteName", Name), field("publicKey", Text)])),
     field("localExposedApps", Sections(EXPOSED_APP)),
     field("remoteApps", Sections(REMOTE_APP)),
     field("restfulApi", Section(RESTFUL_API)),
