@@ -6,7 +6,6 @@ pub mod mesh_key;
 pub mod own_statement;
 pub mod peers;
 pub mod seal;
-pub mod statement;
 pub mod store;
 pub mod usable;
 
@@ -21,8 +20,8 @@ pub use mesh_key::{KeyId, MeshKey, MeshKeyError, MeshKeyRing};
 pub use own_statement::OwnStatement;
 pub use peers::Peers;
 pub use statement::{EndpointAddress, Learned, SignedStatement, Statement, StatementError, Transport};
-pub use store::{Location, SavedPeers, Store, StoreError};
-pub use wovenet_identity::{AgentId, SiteKey, SiteKeyError, site_key};
+pub use store::{Location, Store, StoreError};
+pub use wovenet_identity::{AgentId, SavedPeers, SiteKey, SiteKeyError, site_key, statement};
 
 /// An authenticated agent of another site.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

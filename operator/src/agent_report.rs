@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 
+use crate::known_peers::KnownPeers;
+
 /// An agent that has told nothing for so long is taken out of the EndpointSlices.
 pub const SILENT_AFTER: Duration = Duration::from_secs(8);
 
@@ -124,6 +126,8 @@ pub struct Listener {
 pub struct Heard {
     /// The last report.
     pub report: Option<Arc<Report>>,
+    /// What it knows of other sites, as it told last.
+    pub peers: Option<Arc<KnownPeers>>,
     /// When it was heard last, be it that nothing changed; from the start when never.
     pub at: Instant,
     /// Why the last push or poll failed.

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::timeout;
 
+use crate::leader::Term;
 use crate::names::{APPLIED_HASH, FIELD_MANAGER};
 
 /// How long one call to the API server may take.
@@ -67,11 +68,20 @@ struct Applied {
 }
 
 impl Pauses {
-    fn is_paused(&self, object: &str, now: Instant) -> bool {
+    pub(crate) fn is_paused(&self, object: &str, now: Instant) -> bool {
         self.until.get(object).is_some_and(|(until, _)| now < *until)
     }
 
-    fn failed(&mut self, object: &str, now: Instant) {
+    pub(crate) fn succeeded(&mut self, object: &str) {
+        self.until.remove(object);
+    }
+
+    /// Forgets objects that have not been tried for long, as they are gone.
+    pub(crate) fn forget(&mut self, now: Instant) {
+        self.until.retain(|_, (until, _)| now < *until + RETRY_MAX);
+    }
+
+    pub(crate) fn failed(&mut self, object: &str, now: Instant) {
         let pause = self.until.get(object).map_or(RETRY_MIN, |(_, pause)| (*pause * 2).min(RETRY_MAX));
         self.until.insert(object.to_owned(), (now + pause.mul_f64(rand::random_range(0.5..1.0)), pause));
     }
@@ -86,6 +96,8 @@ impl Pauses {
 pub struct Applier<'a> {
     /// The client.
     pub client: &'a Client,
+    /// Nothing is written after its end.
+    pub term: &'a Term,
     /// Objects that failed before.
     pub pauses: &'a mut Pauses,
     /// How many writes were made, by kind.
@@ -119,7 +131,7 @@ impl Applier<'_> {
     {
         let now = Instant::now();
         let object = format!("{} {}/{}", K::kind(&()), wanted.namespace().unwrap_or_default(), wanted.name_any());
-        if self.pauses.is_paused(&object, now) {
+        if self.pauses.is_paused(&object, now) || !self.term.holds() {
             return;
         }
         let Ok(hash) = hash(&wanted) else { return };
@@ -152,7 +164,7 @@ impl Applier<'_> {
     {
         let now = Instant::now();
         let name = format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any());
-        if self.pauses.is_paused(&name, now) {
+        if self.pauses.is_paused(&name, now) || !self.term.holds() {
             return;
         }
         let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());

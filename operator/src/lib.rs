@@ -11,6 +11,7 @@ pub mod events;
 pub mod health;
 pub mod judge;
 mod keys;
+pub mod known_peers;
 pub mod leader;
 mod measure;
 pub mod metrics;

@@ -16,6 +16,8 @@ pub const SITE_LABEL: &str = "wovenet.io/site";
 pub const AGENT_LABEL: (&str, &str) = ("app.kubernetes.io/name", "wovenet-agent");
 /// The annotation with the hash of what was applied last.
 pub const APPLIED_HASH: &str = "wovenet.io/applied-hash";
+/// The annotation of a Site with names, separated by commas, that are to be free of the key they are bound to.
+pub const UNPIN: &str = "wovenet.io/unpin";
 /// Who manages an EndpointSlice (KEP-752), so that no other controller touches it.
 pub const SLICE_MANAGED_BY: (&str, &str) = ("endpointslice.kubernetes.io/managed-by", "wovenet.io");
 /// The Secret with the key by which agents know the operator.
@@ -24,6 +26,8 @@ pub const OPERATOR_KEY_SECRET: &str = "wovenet-operator-key";
 pub const KEY_FIELD: &str = "site.key";
 /// The field of an agent's Secret with its configuration.
 pub const CONFIG_FIELD: &str = "config.yaml";
+/// The field of the Secret with what agents know of other sites.
+pub const PEERS_FIELD: &str = "peers.json";
 /// The port of the agent's API.
 pub const API_PORT: u16 = 9443;
 /// The port of the agent's health and metrics.
@@ -37,6 +41,11 @@ pub fn agent(site: &str) -> String {
 /// Returns the name of the Secret with a Site's key. It outlives the Site.
 pub fn identity(site: &str) -> String {
     format!("{site}-identity")
+}
+
+/// Returns the name of the Secret with what a Site's agents know of other sites. It outlives the Site.
+pub fn peers(site: &str) -> String {
+    format!("{site}-peers")
 }
 
 /// Returns the name of the Service of one way in which a Site is exposed.

@@ -23,7 +23,7 @@ use crate::collect::{Snapshot, Surroundings};
 use crate::health::{self, Health};
 use crate::judge::{Judged, judge};
 use crate::keys;
-use crate::leader;
+use crate::leader::{self, Term};
 use crate::measure;
 use crate::metrics::Metrics;
 use crate::names;
@@ -42,15 +42,30 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A listener port that was given back is not given to another app for so long: a stale kube-proxy still sends there.
 const PORT_RESTS: Duration = Duration::from_secs(300);
 
-/// Runs the operator until it loses the Lease or `stop` ends.
+/// What agents know of other sites is looked at, and written when it changed, no more often than this for each Site.
+const PEERS_REST: Duration = Duration::from_secs(10);
+
+/// Runs the operator until `stop` ends.
 ///
 /// # Errors
 /// What keeps it from going on; the process is to end then.
 pub async fn run(arguments: RunArguments, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let metrics = Metrics::register()?;
     count_panics(&metrics);
+    run_with(Client::try_default().await?, arguments, metrics, stop).await
+}
+
+/// Runs the operator on the cluster of `client` until `stop` ends.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(
+    client: Client,
+    arguments: RunArguments,
+    metrics: Metrics,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let health = Health { metrics: metrics.clone(), ready: Arc::default() };
-    let client = Client::try_default().await?;
     let (changes, changed) = watch::channel(0u64);
     let mut tasks = JoinSet::new();
     let stores = crate::watch::start(&client, &arguments.namespace, &changes, &metrics, &mut tasks);
@@ -82,7 +97,7 @@ fn count_panics(metrics: &Metrics) {
     }));
 }
 
-/// Waits for the Lease, then works until it is lost.
+/// Waits for the Lease, works until it is lost, and waits again.
 async fn lead(
     client: Client,
     arguments: &RunArguments,
@@ -92,48 +107,32 @@ async fn lead(
     stop: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let mut stop = std::pin::pin!(stop);
-    let mut election = leader::take_part(client.clone(), &arguments.namespace, &arguments.name).await?;
-    let mut leads = election.leads.clone();
-    let leading = tokio::select! {
-        () = &mut stop => false,
-        led = leads.wait_for(|leads| *leads) => *led?,
-    };
-    if !leading {
-        drop(leads);
-        return election.leave().await;
+    let stores = Arc::new(stores);
+    let election = leader::take_part(client.clone(), &arguments.namespace, &arguments.name);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            () = election.term.begins() => {}
+        }
+        metrics.leader.set(1);
+        tracing::info!(replica = arguments.name, "this replica leads");
+        let (client, term) = (client.clone(), election.term.clone());
+        let leading = async {
+            let operator = Operator::begin(client, arguments, stores.clone(), &changes.0, &metrics, term).await?;
+            operator.work(changes.1.clone()).await
+        };
+        tokio::select! {
+            biased;
+            () = &mut stop => break,
+            () = election.term.ended() => tracing::warn!("the Lease was lost, this replica waits for it again"),
+            failed = leading => return failed,
+        }
+        metrics.leader.set(0);
     }
-    metrics.leader.set(1);
-    tracing::info!(replica = arguments.name, "this replica leads");
-    let key = keys::operator_key(&client, &arguments.namespace).await?;
-    let recorder = Recorder::new(
-        client.clone(),
-        EventReporter { controller: names::FIELD_MANAGER.to_owned(), instance: Some(arguments.name.clone()) },
-    );
-    let operator = Operator {
-        reporter: Reporter { client: client.clone(), recorder, metrics: metrics.clone() },
-        agents: Agents::new(key.clone(), changes.0),
-        arguments: arguments.clone(),
-        client,
-        metrics,
-        key,
-        stores,
-        pauses: Pauses::default(),
-        memory: Memory::default(),
-        begun: Instant::now(),
-        released: BTreeMap::new(),
-    };
-    let ended = tokio::select! {
-        () = &mut stop => Ok(()),
-        never = operator.work(changes.1) => never,
-        _ = leads.wait_for(|leads| !leads) => Err(anyhow::anyhow!("the Lease was lost to another replica")),
-        ended = &mut election.task => Err(anyhow::anyhow!("the Lease cannot be followed: {:?}", ended.map(|ended| ended.err()))),
-    };
-    drop(leads);
-    if ended.is_ok() {
-        tracing::info!("the operator stops");
-        return election.leave().await;
-    }
-    ended
+    tracing::info!("the operator stops");
+    election.leave().await;
+    Ok(())
 }
 
 /// The leader.
@@ -142,8 +141,9 @@ struct Operator {
     arguments: RunArguments,
     metrics: Metrics,
     key: SiteKey,
-    stores: Stores,
+    stores: Arc<Stores>,
     agents: Agents,
+    term: Term,
     reporter: Reporter,
     pauses: Pauses,
     memory: Memory,
@@ -151,9 +151,41 @@ struct Operator {
     begun: Instant,
     /// When ports were given back, by Site.
     released: BTreeMap<String, BTreeMap<u16, Instant>>,
+    /// When the known peers were last looked at, by Site.
+    peers_looked_at: BTreeMap<String, Instant>,
 }
 
 impl Operator {
+    async fn begin(
+        client: Client,
+        arguments: &RunArguments,
+        stores: Arc<Stores>,
+        changes: &watch::Sender<u64>,
+        metrics: &Metrics,
+        term: Term,
+    ) -> anyhow::Result<Self> {
+        let key = keys::operator_key(&client, &arguments.namespace).await?;
+        let recorder = Recorder::new(
+            client.clone(),
+            EventReporter { controller: names::FIELD_MANAGER.to_owned(), instance: Some(arguments.name.clone()) },
+        );
+        Ok(Self {
+            reporter: Reporter::new(client.clone(), recorder, metrics.clone(), term.clone()),
+            agents: Agents::new(key.clone(), changes.clone()),
+            arguments: arguments.clone(),
+            client,
+            metrics: metrics.clone(),
+            key,
+            stores,
+            term,
+            pauses: Pauses::default(),
+            memory: Memory::default(),
+            begun: Instant::now(),
+            released: BTreeMap::new(),
+            peers_looked_at: BTreeMap::new(),
+        })
+    }
+
     async fn work(mut self, mut changed: watch::Receiver<u64>) -> anyhow::Result<()> {
         loop {
             changed.mark_unchanged();
@@ -176,7 +208,8 @@ impl Operator {
         self.agents.follow(agents_to_follow(&plans));
         keys::make_site_keys(&self.client, &self.arguments.namespace, &plans).await;
         self.apply(&plans, &known, &around).await;
-        self.report(&plans, &judged, &known, &around).await;
+        self.keep_peers(&plans, &known, &around).await;
+        self.report(&plans, &judged, &known, &around);
         let remembered = remember(&plans);
         self.forget(remembered, around.instant);
         timer.observe_duration();
@@ -210,12 +243,7 @@ impl Operator {
         }
         let kept = |metadata: &ObjectMeta| site_of(metadata).is_some_and(|site| frozen.contains(site));
         let ours = |metadata: &ObjectMeta| names::is_ours(metadata) && !kept(metadata);
-        let mut applier = Applier {
-            client: &self.client,
-            pauses: &mut self.pauses,
-            writes: &self.metrics.writes,
-            failures: &self.metrics.write_failures,
-        };
+        let mut applier = self.applier();
         let secrets: Vec<&Secret> = known.secrets.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
         applier.apply_all(wanted.secrets, &secrets).await;
         let sets: Vec<_> = known.daemon_sets.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
@@ -226,8 +254,34 @@ impl Operator {
         applier.apply_all(wanted.services, &services).await;
     }
 
-    async fn report(&self, plans: &[SitePlan<'_>], judged: &Judged, known: &Snapshot, around: &Surroundings) {
+    fn applier(&mut self) -> Applier<'_> {
+        Applier {
+            client: &self.client,
+            term: &self.term,
+            pauses: &mut self.pauses,
+            writes: &self.metrics.writes,
+            failures: &self.metrics.write_failures,
+        }
+    }
+
+    /// Writes what agents know of other sites, for pods to come. What a predecessor wrote stands until they were heard.
+    async fn keep_peers(&mut self, plans: &[SitePlan<'_>], known: &Snapshot, around: &Surroundings) {
+        self.peers_looked_at.retain(|_, at| around.instant.duration_since(*at) < PEERS_REST);
+        for plan in plans.iter().filter(|plan| plan.configuration.is_some()) {
+            if around.beginning || self.peers_looked_at.contains_key(&plan.name()) {
+                continue;
+            }
+            self.peers_looked_at.insert(plan.name(), around.instant);
+            if let Some(secret) = plan.peers_secret(known) {
+                let existing = known.secrets.get(&names::peers(&plan.name()));
+                self.applier().apply(secret, existing.map(|secret| &**secret)).await;
+            }
+        }
+    }
+
+    fn report(&mut self, plans: &[SitePlan<'_>], judged: &Judged, known: &Snapshot, around: &Surroundings) {
         let now = around.now;
+        self.reporter.take_results();
         self.metrics.forget_sites();
         for plan in plans {
             measure::site(&self.metrics, plan);
@@ -237,23 +291,23 @@ impl Operator {
             }
             let site = &plan.judged.site;
             let wanted = status::site(plan, known, now);
-            self.reporter.report(&**site, site.status.as_ref(), &wanted).await;
+            self.reporter.report(&**site, site.status.as_ref(), &wanted);
             for one in &plan.judged.exposed {
                 let wanted = status::exposed_app(one, plan, now);
-                self.reporter.report(&*one.app, one.app.status.as_ref(), &wanted).await;
+                self.reporter.report(&*one.app, one.app.status.as_ref(), &wanted);
             }
             for one in &plan.judged.remote {
                 let wanted = status::remote_app(one, plan, now);
-                self.reporter.report(&*one.app, one.app.status.as_ref(), &wanted).await;
+                self.reporter.report(&*one.app, one.app.status.as_ref(), &wanted);
             }
         }
         for (app, refusal) in &judged.unattached_exposed {
             let wanted = status::unattached_exposed_app(app, refusal, now);
-            self.reporter.report(&**app, app.status.as_ref(), &wanted).await;
+            self.reporter.report(&**app, app.status.as_ref(), &wanted);
         }
         for (app, refusal) in &judged.unattached_remote {
             let wanted = status::unattached_remote_app(app, refusal, now);
-            self.reporter.report(&**app, app.status.as_ref(), &wanted).await;
+            self.reporter.report(&**app, app.status.as_ref(), &wanted);
         }
         measure::objects(&self.metrics, known);
     }

@@ -7,14 +7,18 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use wovenet_config::Document;
+use wovenet_config::document::Pin;
 use wovenet_config::key::PublicKey;
+use wovenet_config::name::SiteName;
 use wovenet_identity::SiteKey;
 
 use crate::agent_report::Report;
 use crate::collect::{Snapshot, Surroundings, is_ready};
 use crate::judge::{Credentials, Judged, JudgedRemoteApp, JudgedSite, MeshKeys};
+use crate::known_peers::KnownPeers;
 use crate::names;
 use crate::ports::{self, Key};
 use crate::render::remote_app::ServingAgent;
@@ -22,6 +26,9 @@ use crate::render::{self, SiteDocument, document, tunnel_service};
 
 /// The label of a node's zone.
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
+/// The most names that the annotation of a Site can set free at a time.
+const UNPIN_MAX: usize = 64;
 
 /// The configuration of a Site's agents, with its revision.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +100,8 @@ pub struct PlannedAgent<'a> {
     pub ready: bool,
     /// What it told, if it was heard lately.
     pub report: Option<Arc<Report>>,
+    /// What it knows of other sites, as it told last.
+    pub peers: Option<Arc<KnownPeers>>,
     /// Whether it was never heard so far, and need not have been yet, or the operator doubts that it hears.
     pub new: bool,
 }
@@ -126,6 +135,7 @@ pub fn plan<'a>(judged: &'a JudgedSite, known: &'a Snapshot, around: &Surroundin
                 keys,
                 credentials: credentials.as_ref(),
                 operator_key: around.operator_key,
+                unpin: unpin(judged, before.as_ref(), known, &agents),
                 local_sockets,
                 exposed_apps: exposed_apps(judged),
                 remote_apps: remote_apps(judged, &ports),
@@ -182,6 +192,37 @@ fn credentials(judged: &JudgedSite, before: Option<&Configuration>) -> Option<Cr
     Some(Credentials { user: mqtt.user.clone()?, password: mqtt.password.as_ref()?.expose().to_owned() })
 }
 
+/// The bindings that the Site's annotation gives up. Which key a name had is settled once, when the annotation is first seen:
+/// the next key of the name is not given up with it.
+fn unpin(
+    judged: &JudgedSite,
+    before: Option<&Configuration>,
+    known: &Snapshot,
+    agents: &[PlannedAgent<'_>],
+) -> Vec<Pin> {
+    let Some(text) = judged.site.annotations().get(names::UNPIN) else { return Vec::new() };
+    let given_up = |name: &SiteName| {
+        let settled = before.and_then(|before| {
+            before.document.unpin.iter().find(|pin| pin.site_name.as_deref() == Some(name.as_str())).cloned()
+        });
+        let bound = || {
+            let kept = kept_peers(&judged.site.name_any(), known).flatten();
+            let key = kept.as_ref().into_iter().chain(agents.iter().filter_map(|agent| agent.peers.as_deref()));
+            key.filter_map(|peers| peers.key_of(name)).next()
+        };
+        let of_key = |key: PublicKey| Pin { site_name: Some(name.to_string()), public_key: Some(key.to_string()) };
+        settled.or_else(|| bound().map(of_key))
+    };
+    let names: BTreeSet<SiteName> = text.split(',').filter_map(|name| name.trim().parse().ok()).collect();
+    names.iter().take(UNPIN_MAX).filter_map(given_up).collect()
+}
+
+/// What the Secret of known peers holds: nothing when there is none, and nothing in it when it is damaged.
+fn kept_peers(site: &str, known: &Snapshot) -> Option<Option<KnownPeers>> {
+    let name = names::peers(site);
+    known.secrets.contains_key(&name).then(|| known.secret_field(&name, names::PEERS_FIELD).and_then(KnownPeers::parse))
+}
+
 fn site_key(site: &str, known: &Snapshot) -> Result<SiteKey, KeyState> {
     let secret = names::identity(site);
     if !known.secrets.contains_key(&secret) {
@@ -203,7 +244,8 @@ fn agents<'a>(site: &str, known: &'a Snapshot, around: &Surroundings) -> Vec<Pla
         let report = known.heard_of(pod).and_then(|heard| heard.report.clone());
         let report = report.filter(|_| is_alive(pod) || doubts_itself);
         let new = is_new(pod) || (doubts_itself && report.is_none());
-        PlannedAgent { pod, ready: is_ready(pod), report, new }
+        let peers = known.heard_of(pod).and_then(|heard| heard.peers.clone());
+        PlannedAgent { pod, ready: is_ready(pod), report, peers, new }
     };
     pods.into_iter().map(planned).collect()
 }
@@ -320,6 +362,28 @@ impl SitePlan<'_> {
             type_: Some("Opaque".to_owned()),
             ..Secret::default()
         }
+    }
+
+    /// The Secret with what the agents know of other sites; `None` while the one that is there says it. It has no owner, so
+    /// that a Site that is made again finds its peers.
+    pub fn peers_secret(&self, known: &Snapshot) -> Option<Secret> {
+        let kept = kept_peers(&self.name(), known);
+        let told: Vec<_> = self.agents.iter().filter(|agent| agent.ready).map(|agent| agent.peers.as_deref()).collect();
+        let before = kept.clone().flatten().unwrap_or_default();
+        let unpin = self.configuration.as_ref().map(|now| now.document.unpin.as_slice()).unwrap_or_default();
+        let merged = before.merged(&told, &self.judged.site.spec, unpin);
+        let stands = match kept {
+            None => merged.is_empty(),
+            Some(kept) => kept.as_ref() == Some(&merged),
+        };
+        let metadata =
+            ObjectMeta { owner_references: None, ..names::of_site(&self.judged.site, names::peers(&self.name())) };
+        (!stands).then(|| Secret {
+            metadata,
+            data: Some(BTreeMap::from([(names::PEERS_FIELD.to_owned(), ByteString(merged.to_bytes()))])),
+            type_: Some("Opaque".to_owned()),
+            ..Secret::default()
+        })
     }
 
     /// Whether an agent that runs was not heard yet: nothing can be told of it that was not told before.

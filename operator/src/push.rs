@@ -16,6 +16,7 @@ use wovenet_config::key::PublicKey;
 use wovenet_identity::SiteKey;
 
 use crate::agent_report::{Heard, Report};
+use crate::known_peers::KnownPeers;
 
 pub use request::{Door, RequestError};
 
@@ -25,6 +26,9 @@ const POLL_WAIT: Duration = Duration::from_secs(5);
 const RETRY_MIN: Duration = Duration::from_millis(250);
 /// The longest such pause: below the time after which an agent counts as silent.
 const RETRY_MAX: Duration = Duration::from_secs(4);
+
+/// How often an agent is asked what it knows of other sites.
+const PEERS_EVERY: Duration = Duration::from_secs(15);
 
 /// An agent, as its pod tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +93,7 @@ impl Agents {
     }
 
     fn start(&mut self, uid: String, agent: Agent) {
-        self.heard.lock().insert(uid.clone(), Heard { report: None, at: Instant::now(), error: None });
+        self.heard.lock().insert(uid.clone(), Heard { report: None, peers: None, at: Instant::now(), error: None });
         let (agent, seen) = watch::channel(agent);
         let cancel = CancellationToken::new();
         let follower = Follower {
@@ -121,7 +125,7 @@ struct Follower {
 
 impl Follower {
     async fn run(self) {
-        tokio::join!(self.push_all(), self.poll());
+        tokio::join!(self.push_all(), self.poll(), self.ask_peers());
     }
 
     /// Pushes each revision once; the agent itself refuses an older one.
@@ -168,6 +172,32 @@ impl Follower {
                     pause = (pause * 2).min(RETRY_MAX);
                 }
             }
+        }
+    }
+
+    /// Asks again and again what the agent knows of other sites. One of the version before does not tell.
+    async fn ask_peers(&self) {
+        let mut last = None;
+        loop {
+            let agent = self.agent.borrow().clone();
+            match self.door(&agent).peers().await {
+                Ok(told) if last.as_ref() == Some(&told) => {}
+                Ok(told) => {
+                    self.note_peers(&told);
+                    last = Some(told);
+                }
+                Err(error) => tracing::debug!(agent = %agent.address, %error, "cannot ask an agent for its peers"),
+            }
+            sleep(PEERS_EVERY.mul_f64(rand::random_range(0.8..1.2))).await;
+        }
+    }
+
+    fn note_peers(&self, told: &[u8]) {
+        let Some(peers) = KnownPeers::parse(told) else {
+            return tracing::warn!(agent = %self.agent.borrow().address, "an agent told its peers in an unknown form");
+        };
+        if let Some(heard) = self.heard.lock().get_mut(&self.uid) {
+            heard.peers = Some(Arc::new(peers));
         }
     }
 

@@ -83,6 +83,7 @@ impl Watches<'_> {
     {
         let writer = Writer::<K>::default();
         let store = writer.as_reader();
+        let known = store.clone();
         let kind = <K as Resource>::kind(&()).into_owned();
         let errors = self.metrics.watch_errors.with_label_values(&[&kind]);
         let changes = self.changes.clone();
@@ -92,6 +93,7 @@ impl Watches<'_> {
                 object.managed_fields_mut().clear();
                 object.trim();
             })
+            .filter(move |event| std::future::ready(is_news(event, &known)))
             .reflect(writer);
         self.tasks.spawn(async move {
             let mut events = std::pin::pin!(events);
@@ -116,6 +118,24 @@ impl Watches<'_> {
             }
         });
         store
+    }
+}
+
+/// Tells whether an event is worth a look: not one that comes twice, or after what overtook it.
+fn is_news<K>(event: &Result<watcher::Event<K>, watcher::Error>, known: &Store<K>) -> bool
+where
+    K: Resource<DynamicType = ()> + Lookup<DynamicType = ()> + Clone + 'static,
+{
+    let (object, is_older): (_, fn(u128, u128) -> bool) = match event {
+        Ok(watcher::Event::Apply(object)) => (object, |told, known| told <= known),
+        Ok(watcher::Event::Delete(object)) => (object, |told, known| told < known),
+        _ => return true,
+    };
+    let Some(known) = known.get(&object.to_object_ref(())) else { return true };
+    let version = |object: &K| object.meta().resource_version.as_ref()?.parse().ok();
+    match (version(object), version(&known)) {
+        (Some(told), Some(known)) => !is_older(told, known),
+        _ => true,
     }
 }
 

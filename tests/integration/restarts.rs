@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use wovenet_tests::mesh::{Mesh, of_site};
+use wovenet_tests::mesh::{Mesh, SiteConfiguration, of_site};
 use wovenet_tests::until::{PATIENCE, until};
 
 use crate::apps;
@@ -97,6 +97,43 @@ fn b13_without_a_broker_tunnels_stay_and_restarted_sites_meet_at_the_addresses_t
     office.start().unwrap();
     let took = echoes(address);
     assert!(took < Duration::from_secs(10), "{took:?}");
+}
+
+/// What an agent of Kubernetes has in a pod that was made anew: the site key and the known peers, mounted, and no state.
+#[test]
+fn an_agent_without_state_reaches_the_peers_that_it_was_given_and_a_bad_file_is_told_and_costs_nothing_else() {
+    let mut mesh = Mesh::start().unwrap();
+    let office = mesh.site("office").unwrap().listening().unwrap().exposes("echo", apps::echo());
+    let office = mesh.run(office).unwrap();
+    let mut home = mesh.run(mesh.site("home").unwrap().uses("office", "echo").unwrap()).unwrap();
+    home.ready().unwrap();
+    let address = home.local("office/echo");
+    echoes(address);
+    let state = home.agent.directory().join(".wovenet/state");
+    let given = home.agent.directory().join("given.json");
+    until("peers are saved", PATIENCE, || std::fs::copy(state.join("peers.json"), &given).ok()).unwrap();
+    let peers = std::fs::read(&given).unwrap();
+    let key = home.agent.directory().join("mounted.key");
+    std::fs::copy(state.join("site.key"), key).unwrap();
+    mesh.kill_broker().unwrap();
+    home.kill().unwrap();
+    let extra = "siteKeyFile: mounted.key\npeersFile: given.json\n".to_owned();
+    home.configure(SiteConfiguration { extra, ..home.configuration.clone() }).unwrap();
+    for content in [&b"{\"version\":1,\"statements\":["[..], &peers] {
+        std::fs::remove_dir_all(&state).unwrap();
+        std::fs::write(&given, content).unwrap();
+        std::fs::remove_file(home.agent.directory().join("agent.log")).unwrap();
+        home.start().unwrap();
+        home.sees("the agent runs", |status| status["siteName"] == "home").unwrap();
+        let told = home.agent.log().contains("cannot read the file of known peers, going on without it");
+        let known = !of_site(&home.status().unwrap(), "office").is_null();
+        assert_eq!((told, known), (content != peers, content == peers));
+        if known {
+            echoes(address);
+            office.connected("home", 2).unwrap();
+        }
+        home.kill().unwrap();
+    }
 }
 
 #[test]

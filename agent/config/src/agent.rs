@@ -8,7 +8,7 @@ use crate::key::{MeshKeyText, PublicKey};
 use crate::logger::Logger;
 use crate::message_channel::Mqtt;
 use crate::name::SiteName;
-use crate::peer::{Peer, Trust};
+use crate::peer::{Peer, Pin, Trust};
 use crate::tunnel::Tunnel;
 
 /// Everything an agent obeys.
@@ -30,6 +30,8 @@ pub struct AgentConfig {
     pub peers: Vec<Peer>,
     /// Keys that are refused whatever else is true.
     pub denied_keys: Vec<PublicKey>,
+    /// Bindings of names that no longer stand.
+    pub unpin: Vec<Pin>,
     /// Which keys may join.
     pub trust: Trust,
     /// What others may reach, by unique name.
@@ -44,6 +46,8 @@ pub struct AgentConfig {
     pub state_dir: Option<PathBuf>,
     /// PEM file with the site key, when several agents share one; `None` is a key of its own in the state directory.
     pub site_key_file: Option<PathBuf>,
+    /// File with what others knew of peers, read at start; it may be missing.
+    pub peers_file: Option<PathBuf>,
     /// Tells apart the agents of one site; `None` is the name of the host.
     pub node_name: Option<String>,
 }

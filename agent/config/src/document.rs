@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use api::{BasicAuth, Health, RestfulApi, RestfulApiAuth, RestfulApiLogger, RestfulApiTls};
 pub use app::{AppPort, ExposedApp, Provider, RemoteApp};
 pub use message_channel::{MessageChannel, Mqtt};
-pub use peer::Peer;
+pub use peer::{Peer, Pin};
 pub(crate) use redact::redact_url;
 pub use text::{DurationText, SecretValue};
 pub use tunnel::{Detector, LocalSocket, NodeAddress, StunDetector, Tunnel};
@@ -56,6 +56,9 @@ pub struct Document {
     /// Public keys that are refused.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub denied_keys: Vec<String>,
+    /// Bindings of names that no longer stand.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unpin: Vec<Pin>,
     /// What others may reach.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub local_exposed_apps: Vec<ExposedApp>,
@@ -74,6 +77,9 @@ pub struct Document {
     /// PEM file with the site key that several agents share.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub site_key_file: Option<String>,
+    /// File with what others knew of peers, read at start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peers_file: Option<String>,
     /// Tells apart the agents of one site.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_name: Option<String>,

@@ -22,6 +22,15 @@ pub struct Peer {
     pub addresses: Vec<HostPort>,
 }
 
+/// A name as bound to a key.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pin {
+    /// The name.
+    pub site: SiteName,
+    /// The key.
+    pub public_key: PublicKey,
+}
+
 /// A host name or address with a port, still to be resolved.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostPort {

@@ -61,6 +61,7 @@ fn config(document: &Document, report: &mut Report) -> Option<AgentConfig> {
     let tunnel = tunnel::tunnel(document, report);
     let denied_keys = keys::denied_keys(&document.denied_keys, report);
     let peers = peers::peers(&document.peers, site_name.as_ref(), &denied_keys, report);
+    let unpin = peers::unpin(&document.unpin, &peers, report);
     let trust = peers::trust(document, report);
     let exposed_apps = apps::exposed(&document.local_exposed_apps, report);
     let remote_apps = apps::remote(&document.remote_apps, site_name.as_ref(), report);
@@ -68,6 +69,7 @@ fn config(document: &Document, report: &mut Report) -> Option<AgentConfig> {
     let health = api::health(document.health.as_ref(), report);
     let state_dir = path("stateDir", document.state_dir.as_deref(), report);
     let site_key_file = path("siteKeyFile", document.site_key_file.as_deref(), report);
+    let peers_file = path("peersFile", document.peers_file.as_deref(), report);
     let node_name = node_name(document.node_name.as_deref(), report);
     listeners::check(document, api.as_ref(), health, report);
     Some(AgentConfig {
@@ -79,6 +81,7 @@ fn config(document: &Document, report: &mut Report) -> Option<AgentConfig> {
         tunnel: tunnel?,
         peers,
         denied_keys,
+        unpin,
         trust: trust?,
         exposed_apps,
         remote_apps,
@@ -86,6 +89,7 @@ fn config(document: &Document, report: &mut Report) -> Option<AgentConfig> {
         health,
         state_dir,
         site_key_file,
+        peers_file,
         node_name,
     })
 }

@@ -170,6 +170,9 @@ pub trait Agent: Send + Sync + 'static {
     /// Returns the state of everything.
     fn status(&self) -> Status;
 
+    /// Returns what is known of peers, as [`crate::peer::SavedPeers`].
+    fn known_peers(&self) -> Vec<u8>;
+
     /// Counts changes of [`Agent::status`] that matter: channels, listeners, brokers, configuration; not traffic.
     fn changes(&self) -> watch::Receiver<u64>;
 

@@ -3,7 +3,7 @@
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
-use super::routes::{configuration, exposed_apps, open, remote_apps, sites, status};
+use super::routes::{configuration, exposed_apps, open, peers, remote_apps, sites, status};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -15,6 +15,7 @@ use super::routes::{configuration, exposed_apps, open, remote_apps, sites, statu
         remote_apps::list, remote_apps::one, remote_apps::create, remote_apps::replace, remote_apps::remove,
         configuration::read, configuration::replace,
         status::status,
+        peers::read,
     ),
     security(("basic" = []), ("bearer" = [])),
     modifiers(&Schemes)

@@ -3,6 +3,7 @@
 pub(super) mod configuration;
 pub(super) mod exposed_apps;
 pub(super) mod open;
+pub(super) mod peers;
 pub(super) mod remote_apps;
 pub(super) mod sites;
 pub(super) mod status;
@@ -48,6 +49,7 @@ fn protected() -> Router<Shared> {
         .route("/api/v1/remoteApps/{appName}", get(remote_apps::one))
         .route("/api/v1/remoteApps/{siteName}/{appName}", put(remote_apps::replace).delete(remote_apps::remove))
         .route("/api/v1/config", get(configuration::read).put(configuration::replace))
+        .route("/api/v1/peers", get(peers::read))
         .route("/api/v1/status", get(status::status))
 }
 

@@ -35,6 +35,9 @@ remoteApps:
 restfulApi: { auth: { basicAuth: [{ user: ann, password: s3cret-password }], bearerTokens: [s3cret-token-of-ann] } }
 ";
 
+/// What the fake agent knows of peers.
+pub(crate) const KNOWN_PEERS: &str = r#"{"version":1,"pins":{},"statements":[]}"#;
+
 /// An agent that only remembers. Clones share what they remember.
 #[derive(Clone)]
 pub(crate) struct FakeAgent(Arc<Memory>);
@@ -95,6 +98,10 @@ impl Agent for FakeAgent {
 
     fn status(&self) -> Status {
         self.status.lock().clone()
+    }
+
+    fn known_peers(&self) -> Vec<u8> {
+        KNOWN_PEERS.as_bytes().to_vec()
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -23,7 +23,7 @@ use crate::app::{GOODBYE_TIMEOUT, StartOptions, status};
 use crate::discovery::network::NetworkWatch;
 use crate::discovery::{BrokerState, Discovery, DiscoveryMetrics, DiscoverySettings};
 use crate::forward::{DRAIN_DEFAULT, Forward, ForwardError, ForwardSettings, ListenerState};
-use crate::peer::store::{Store, StoreError};
+use crate::peer::store::{Store, StoreError, load_given_peers, render_peers};
 use crate::peer::{Directory, MeshKey, MeshKeyError, MeshKeyRing, Now, OwnStatement, Peers, SignedStatement};
 use crate::telemetry::LevelHandle;
 use crate::tunnel::{ServeStream, TunnelError, TunnelHandle, TunnelSettings, Tunnels};
@@ -110,7 +110,11 @@ impl Core {
         let generation = store.next_generation(now.unix_ms);
         let mut directory =
             Directory::new(identity.site, identity.name.clone(), config.trust, &config.peers, &config.denied_keys);
+        directory.unpin(&config.unpin);
         store.load_peers(&mut directory, now);
+        if let Some(given) = &config.peers_file {
+            load_given_peers(given, &mut directory, now);
+        }
         let peers = Peers::new(directory);
         let (ring, ring_seen) = watch::channel(derive_ring(&config).await?);
         let (exposed, exposed_seen) = watch::channel(Arc::new(config.exposed_apps.clone()));
@@ -310,6 +314,9 @@ impl Core {
         if (before.trust, &before.peers, &before.denied_keys) != (config.trust, &config.peers, &config.denied_keys) {
             self.peers.update(|directory| directory.reconfigure(config.trust, &config.peers, &config.denied_keys));
         }
+        if before.unpin != config.unpin {
+            self.peers.update(|directory| directory.unpin(&config.unpin));
+        }
         if before.tunnel != config.tunnel {
             if let Some(tunnels) = &mut parts.tunnels {
                 tunnels.apply(&config.tunnel);
@@ -405,6 +412,10 @@ impl Agent for Arc<Core> {
 
     fn status(&self) -> Status {
         status::status(self)
+    }
+
+    fn known_peers(&self) -> Vec<u8> {
+        self.peers.read(render_peers)
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use wovenet_config::key::{PublicKey, SiteId};
 use wovenet_config::name::SiteName;
-use wovenet_config::peer::{Peer, Trust};
+use wovenet_config::peer::{Peer, Pin, Trust};
 
 use crate::peer::site_key::{self, AgentId};
 use crate::peer::statement::{SignedStatement, Statement};
@@ -175,11 +175,10 @@ impl Directory {
         Ok(())
     }
 
-    /// Forgets the binding of a name, unless it is configured. Returns whether there was one.
-    pub fn unpin(&mut self, name: &SiteName) -> bool {
-        let removed = self.names.unpin(name);
+    /// Gives up bindings, unless they are configured, and makes them no more. The names go to whom proves them next.
+    pub fn unpin(&mut self, pins: &[Pin]) {
+        self.names.unpin(pins);
         self.settle_names();
-        removed
     }
 
     /// Notes whether a site has a channel with us; one that has stays in the table.

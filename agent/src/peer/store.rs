@@ -12,12 +12,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use wovenet_identity::saved_peers::SAVED_PEERS_MAX_BYTES;
+
+use crate::peer::SavedPeers;
 use crate::peer::directory::{Directory, Now};
 use crate::peer::generation::next_generation;
 use crate::peer::site_key::{SiteKey, SiteKeyError};
 
 pub use key_file::read_site_key;
-pub use known_peers::{PEERS_FILE_MAX_BYTES, SavedPeers};
+pub use known_peers::render_peers;
 
 const SITE_KEY_FILE: &str = "site.key";
 const LOCK_FILE: &str = "lock";
@@ -25,6 +28,7 @@ const GENERATION_FILE: &str = "generation";
 const PEERS_FILE: &str = "peers.json";
 const API_CHANGES_FILE: &str = "api-changes.json";
 const GENERATION_FILE_MAX_BYTES: u64 = 32;
+const CANNOT_READ_GIVEN: &str = "cannot read the file of known peers, going on without it";
 /// The longest file of API changes, in bytes.
 const API_CHANGES_MAX_BYTES: u64 = 1 << 20;
 
@@ -138,15 +142,15 @@ impl Store {
 
     /// Puts what was known of peers into the directory.
     pub fn load_peers(&self, directory: &mut Directory, now: Now) {
-        let bytes = self.read(PEERS_FILE, PEERS_FILE_MAX_BYTES as u64);
+        let bytes = self.read(PEERS_FILE, SAVED_PEERS_MAX_BYTES as u64);
         if let Some(saved) = bytes.and_then(|bytes| self.parse(PEERS_FILE, SavedPeers::parse(&bytes))) {
-            saved.load_into(directory, now);
+            known_peers::load(&saved, directory, now);
         }
     }
 
     /// Saves what is known of peers. The caller decides how often.
     pub fn save_peers(&self, directory: &Directory) {
-        self.write(PEERS_FILE, &SavedPeers::render(directory));
+        self.write(PEERS_FILE, &render_peers(directory));
     }
 
     /// Returns the changes that were made over the API, as they were saved.
@@ -204,6 +208,20 @@ impl Store {
             _ => {}
         }
         result.is_ok()
+    }
+}
+
+/// Puts what others knew of peers into the directory: a file that is kept outside the state directory, as in a Secret. One
+/// that is not there yet is nothing, and a bad one is only told.
+pub fn load_given_peers(path: &Path, directory: &mut Directory, now: Now) {
+    let bytes = match state_file::read(path, SAVED_PEERS_MAX_BYTES as u64) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return tracing::debug!(path = %path.display(), "there is no file of known peers yet"),
+        Err(error) => return tracing::warn!(path = %path.display(), %error, CANNOT_READ_GIVEN),
+    };
+    match SavedPeers::parse(&bytes) {
+        Some(saved) => known_peers::load(&saved, directory, now),
+        None => tracing::warn!(path = %path.display(), error = "is not in the form of known peers", CANNOT_READ_GIVEN),
     }
 }
 

@@ -71,6 +71,7 @@ pub(super) fn skeleton(site: &Site, around: &Surroundings) -> Document {
         keys: &keys,
         credentials: None,
         operator_key: around.operator_key,
+        unpin: Vec::new(),
         local_sockets: Vec::new(),
         exposed_apps: Vec::new(),
         remote_apps: Vec::new(),

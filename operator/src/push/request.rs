@@ -110,6 +110,18 @@ impl Door {
         }
     }
 
+    /// Returns what the agent knows of other sites, as it wrote it.
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub async fn peers(&self) -> Result<Bytes, RequestError> {
+        let answer = self.request(Method::GET, "/api/v1/peers", Vec::new(), ANSWER_TIMEOUT).await?;
+        match answer.status {
+            StatusCode::OK => Ok(answer.body),
+            status => Err(RequestError::Refused(status, text(&answer.body))),
+        }
+    }
+
     async fn request(
         &self,
         method: Method,

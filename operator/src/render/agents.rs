@@ -18,7 +18,7 @@ use wovenet_crds::site::ExposeType;
 
 use crate::collect::Surroundings;
 use crate::names::{self, API_PORT, HEALTH_PORT};
-use crate::render::document::{CA_DIRECTORY, CONFIG_DIRECTORY, IDENTITY_DIRECTORY, STATE_DIRECTORY};
+use crate::render::document::{CA_DIRECTORY, CONFIG_DIRECTORY, IDENTITY_DIRECTORY, PEERS_DIRECTORY, STATE_DIRECTORY};
 
 /// The user and group of the agent in its image.
 const USER: i64 = 65_532;
@@ -185,6 +185,7 @@ fn volumes(site: &Site) -> Vec<Volume> {
     let mut volumes = vec![
         secret("config", names::agent(&name)),
         secret("identity", names::identity(&name)),
+        peers(names::peers(&name)),
         Volume { name: "state".to_owned(), empty_dir: Some(EmptyDirVolumeSource::default()), ..Volume::default() },
     ];
     if let Some(ca) = ca_secret(site) {
@@ -215,6 +216,13 @@ fn secret(volume: &str, name: String) -> Volume {
     }
 }
 
+/// There is no such Secret before the first peer is known.
+fn peers(name: String) -> Volume {
+    let mut volume = secret("peers", name);
+    volume.secret.get_or_insert_default().optional = Some(true);
+    volume
+}
+
 fn mounts(site: &Site) -> Vec<VolumeMount> {
     let mount = |name: &str, path: &str, read_only: bool| VolumeMount {
         name: name.to_owned(),
@@ -225,6 +233,7 @@ fn mounts(site: &Site) -> Vec<VolumeMount> {
     let mut mounts = vec![
         mount("config", CONFIG_DIRECTORY, true),
         mount("identity", IDENTITY_DIRECTORY, true),
+        mount("peers", PEERS_DIRECTORY, true),
         mount("state", STATE_DIRECTORY, false),
     ];
     if ca_secret(site).is_some() {

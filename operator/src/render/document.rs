@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use wovenet_config::document::{
-    AppPort, Crypto, Document, DurationText, ExposedApp, Health, LocalSocket, Logger, MessageChannel, Mqtt, Peer,
+    AppPort, Crypto, Document, DurationText, ExposedApp, Health, LocalSocket, Logger, MessageChannel, Mqtt, Peer, Pin,
     Provider, RemoteApp, RestfulApi, RestfulApiAuth, SecretValue, Tunnel,
 };
 use wovenet_config::key::PublicKey;
@@ -17,6 +17,8 @@ use crate::names::{API_PORT, HEALTH_PORT};
 pub const CONFIG_DIRECTORY: &str = "/etc/wovenet/agent";
 /// Where the site key is mounted.
 pub const IDENTITY_DIRECTORY: &str = "/etc/wovenet/identity";
+/// Where the known peers are mounted.
+pub const PEERS_DIRECTORY: &str = "/etc/wovenet/peers";
 /// Where the authorities of brokers are mounted.
 pub const CA_DIRECTORY: &str = "/etc/wovenet/ca";
 /// The field of `caSecretRef` with the authorities of brokers, PEM.
@@ -34,6 +36,8 @@ pub struct SiteDocument<'a> {
     pub credentials: Option<&'a Credentials>,
     /// The key by which agents know the operator.
     pub operator_key: PublicKey,
+    /// Bindings of names that no longer stand.
+    pub unpin: Vec<Pin>,
     /// Its tunnel sockets.
     pub local_sockets: Vec<LocalSocket>,
     /// What others may reach.
@@ -69,6 +73,7 @@ impl SiteDocument<'_> {
             }),
             peers: spec.peers.iter().map(peer).collect(),
             denied_keys: spec.denied_keys.clone(),
+            unpin: self.unpin,
             local_exposed_apps: self.exposed_apps,
             remote_apps: self.remote_apps,
             restful_api: Some(RestfulApi {
@@ -83,6 +88,7 @@ impl SiteDocument<'_> {
             health: Some(Health { enabled: Some(true), listen_addr: Some(format!(":{HEALTH_PORT}")) }),
             state_dir: Some(STATE_DIRECTORY.to_owned()),
             site_key_file: Some(format!("{IDENTITY_DIRECTORY}/{}", crate::names::KEY_FIELD)),
+            peers_file: Some(format!("{PEERS_DIRECTORY}/{}", crate::names::PEERS_FIELD)),
             ..Document::default()
         }
     }

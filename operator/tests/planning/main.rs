@@ -6,6 +6,7 @@ mod attaching;
 mod configuration;
 mod exposed_apps;
 mod exposing;
+mod known_peers;
 mod objects;
 mod reachability;
 mod remote_apps;

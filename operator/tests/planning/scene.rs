@@ -145,7 +145,7 @@ status: {{podIPs: [{{ip: {address}}}], conditions: [{{type: Ready, status: 'True
         ));
         let at = self.around.instant.checked_sub(Duration::from_secs(seconds_ago)).unwrap();
         let report = report.map(|text| Arc::new(serde_yaml::from_str(text).unwrap()));
-        self.known.heard.insert(format!("{node}-uid"), Heard { report, at, error: None });
+        self.known.heard.insert(format!("{node}-uid"), Heard { report, peers: None, at, error: None });
     }
 
     /// Judges and plans, and hands both to `look`.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::document::{self, Document};
 use crate::key::PublicKey;
 use crate::name::SiteName;
-use crate::peer::{HostPort, PEER_ADDRESSES_MAX, PEERS_MAX, Peer, Trust};
+use crate::peer::{HostPort, PEER_ADDRESSES_MAX, PEERS_MAX, Peer, Pin, Trust};
 use crate::tunnel::TUNNEL_PORT;
 
 use super::keys::public_key;
@@ -38,6 +38,21 @@ pub(super) fn peers(
         report.warning(format!("peers[{index}].publicKey"), message);
     }
     peers.into_iter().map(|(_, peer)| peer).collect()
+}
+
+/// Judges the bindings that no longer stand. One that is listed under `peers` stands all the same.
+pub(super) fn unpin(pins: &[document::Pin], peers: &[Peer], report: &mut Report) -> Vec<Pin> {
+    report.at_most("unpin", pins.len(), PEERS_MAX);
+    let read = |(index, written): (usize, &document::Pin)| {
+        let site: Option<SiteName> = report.name(&format!("unpin[{index}].siteName"), written.site_name.as_deref());
+        let public_key = public_key(&format!("unpin[{index}].publicKey"), written.public_key.as_deref(), report);
+        let pin = Pin { site: site?, public_key: public_key? };
+        if peers.iter().any(|peer| (&peer.site, peer.public_key) == (&pin.site, pin.public_key)) {
+            report.warning(format!("unpin[{index}]"), "has no effect, as the same name and key are listed under peers");
+        }
+        Some(pin)
+    };
+    pins.iter().enumerate().filter_map(read).collect()
 }
 
 fn peer(path: &str, written: &document::Peer, own_name: Option<&SiteName>, report: &mut Report) -> Option<Peer> {

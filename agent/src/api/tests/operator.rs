@@ -14,7 +14,7 @@ use wovenet_config::api::Api;
 
 use crate::api::agent::{Agent, Origin};
 use crate::api::limits::Limits;
-use crate::api::testing::{Answer, DOCUMENT, FakeAgent, ask, ask_on, closed, start_within};
+use crate::api::testing::{Answer, DOCUMENT, FakeAgent, KNOWN_PEERS, ask, ask_on, closed, start_within};
 use crate::api::{ApiError, ApiServer, OPERATOR_ALPN};
 use crate::peer::site_key::{self, SiteKey};
 use wovenet_identity::tls;
@@ -121,6 +121,17 @@ async fn a_persons_token_reads_on_the_same_port_but_pushes_no_revision() {
     let body = format!("revision: 9\n{DOCUMENT}");
     assert_eq!(ask(address, "PUT /api/v1/config", &token, &body).await.status, 403);
     assert!(scene.agent.origins.lock().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_known_of_peers_is_for_the_operator_only() {
+    let scene = scene().await;
+    let stream = connect(scene.server.address(), client(&scene.operator, &scene.site)).await.unwrap();
+    let answer = ask_on(stream, "GET /api/v1/peers", &[], "").await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, KNOWN_PEERS));
+    let token = ["Authorization: Bearer s3cret-token-of-ann"];
+    assert_eq!(ask(scene.server.address(), "GET /api/v1/peers", &token, "").await.status, 403);
+    assert_eq!(ask(scene.server.address(), "GET /api/v1/peers", &[], "").await.status, 401);
 }
 
 #[tokio::test]

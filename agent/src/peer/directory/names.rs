@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wovenet_config::key::{PublicKey, SiteId};
 use wovenet_config::name::SiteName;
-use wovenet_config::peer::Peer;
+use wovenet_config::peer::{Peer, Pin};
 
 use super::{Directory, Refusal};
 use crate::peer::site_key::site_id;
@@ -27,11 +27,12 @@ pub(super) struct Names {
     own_name: SiteName,
     listed: BTreeMap<PublicKey, SiteName>,
     pins: BTreeMap<SiteName, PublicKey>,
+    unpinned: BTreeSet<Pin>,
 }
 
 impl Names {
     pub(super) fn new(own: SiteId, own_name: SiteName) -> Self {
-        Self { own, own_name, listed: BTreeMap::new(), pins: BTreeMap::new() }
+        Self { own, own_name, listed: BTreeMap::new(), pins: BTreeMap::new(), unpinned: BTreeSet::new() }
     }
 
     /// Takes over the configured bindings, which prevail over those of first use. The first of two that clash counts.
@@ -70,14 +71,23 @@ impl Names {
         }
     }
 
+    /// Binds a name, unless that binding was given up.
     pub(super) fn pin(&mut self, name: SiteName, key: PublicKey) {
         self.pins.retain(|_, bound| *bound != key);
-        self.pins.insert(name, key);
+        let pin = Pin { site: name, public_key: key };
+        if !self.unpinned.contains(&pin) || self.listed.contains_key(&key) {
+            self.pins.insert(pin.site, key);
+        }
     }
 
-    pub(super) fn unpin(&mut self, name: &SiteName) -> bool {
-        let configured = self.pins.get(name).is_some_and(|key| self.listed.contains_key(key));
-        !configured && self.pins.remove(name).is_some()
+    /// Gives up these bindings, unless they are configured.
+    pub(super) fn unpin(&mut self, pins: &[Pin]) {
+        self.unpinned = pins.iter().cloned().collect();
+        for Pin { site, public_key } in &self.unpinned {
+            if self.pins.get(site) == Some(public_key) && !self.listed.contains_key(public_key) {
+                self.pins.remove(site);
+            }
+        }
     }
 
     fn bound(&self, name: &SiteName) -> Option<SiteId> {

@@ -73,9 +73,37 @@ fn a_second_key_for_a_bound_name_is_shown_and_never_replaces_the_first() {
     assert_eq!(holder(&directory, "home"), Some(first.site_id()));
     assert_eq!(directory.site(second.site_id()).unwrap().conflict, Some(first.site_id()));
     assert_eq!(directory.conflicts().count(), 1);
-    assert!(directory.unpin(&name));
+    directory.unpin(&[Pin { site: name.clone(), public_key: first.public() }]);
     assert_eq!(directory.bind(&name, &second.public()), Ok(()));
     assert_eq!(holder(&directory, "home"), Some(second.site_id()));
+}
+
+#[test]
+fn a_binding_that_was_given_up_is_not_made_again_and_the_next_key_is_protected_like_any() {
+    let mut directory = directory();
+    let name: SiteName = "home".parse().unwrap();
+    let (first, second, third) = (site_key(1), site_key(2), site_key(3));
+    directory.bind(&name, &first.public()).unwrap();
+    directory.unpin(&[Pin { site: name.clone(), public_key: first.public() }]);
+    assert_eq!(directory.pins().count(), 0);
+    directory.bind(&name, &first.public()).unwrap();
+    assert_eq!((directory.pins().count(), holder(&directory, "home")), (0, Some(first.site_id())));
+    directory.bind(&name, &second.public()).unwrap();
+    let conflict = Err(Refusal::NameConflict { bound_to: second.site_id() });
+    for other in [&first, &third] {
+        assert_eq!(directory.bind(&name, &other.public()), conflict);
+    }
+    let villa = "villa".parse().unwrap();
+    directory.bind(&villa, &first.public()).unwrap();
+    assert_eq!(holder(&directory, "villa"), Some(first.site_id()));
+}
+
+#[test]
+fn a_configured_binding_is_never_given_up() {
+    let mut directory = directory_with(Trust::SharedKey, &[peer("home", 1)], &[]);
+    directory.unpin(&[Pin { site: "home".parse().unwrap(), public_key: site_key(1).public() }]);
+    directory.bind(&"home".parse().unwrap(), &site_key(1).public()).unwrap();
+    assert_eq!(directory.pins().count(), 1);
 }
 
 #[test]

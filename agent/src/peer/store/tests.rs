@@ -93,7 +93,7 @@ fn damaged_files_are_moved_aside_and_never_stop_the_agent() {
     let temporary = TempDir::new().unwrap();
     let state = temporary.path().join("state");
     let store = Store::open(&location(&temporary)).unwrap();
-    let huge = vec![b'9'; PEERS_FILE_MAX_BYTES + 1];
+    let huge = vec![b'9'; SAVED_PEERS_MAX_BYTES + 1];
     for content in [&b"{\"version\":1,\"statements\":"[..], b"\xff\xfe", b"{\"version\":9}", &huge] {
         fs::write(state.join("peers.json"), content).unwrap();
         let mut directory = directory();
@@ -140,7 +140,44 @@ fn the_file_of_a_full_directory_stays_within_its_bound() {
         let _ = directory.learn(&signed(&site_key(number), &name, "node", (1, 1)), Source::MessageChannel, now());
         directory.bind(&name.parse().unwrap(), &site_key(number).public()).unwrap();
     }
-    let bytes = SavedPeers::render(&directory);
-    assert!(bytes.len() <= PEERS_FILE_MAX_BYTES);
+    let bytes = render_peers(&directory);
+    assert!(bytes.len() <= SAVED_PEERS_MAX_BYTES);
     assert!(SavedPeers::parse(&bytes).is_some());
+}
+
+#[test]
+fn peers_that_are_given_are_known_and_what_the_agent_knows_itself_comes_first() {
+    let temporary = TempDir::new().unwrap();
+    let path = temporary.path().join("given.json");
+    let mut told = directory();
+    told.learn(&signed(&site_key(1), "home", "node-1", (5, 1)), Source::MessageChannel, now()).unwrap();
+    told.bind(&"home".parse().unwrap(), &site_key(1).public()).unwrap();
+    told.bind(&"office".parse().unwrap(), &site_key(2).public()).unwrap();
+    fs::write(&path, render_peers(&told)).unwrap();
+    let mut own = directory();
+    own.learn(&signed(&site_key(1), "home", "node-1", (6, 1)), Source::MessageChannel, now()).unwrap();
+    own.bind(&"office".parse().unwrap(), &site_key(3).public()).unwrap();
+    load_given_peers(&path, &mut own, now());
+    let home = own.site_by_name(&"home".parse().unwrap()).unwrap();
+    assert!(home.pinned);
+    assert_eq!(home.agents.values().next().unwrap().mark(), (6, 1));
+    assert_eq!(own.site_by_name(&"office".parse().unwrap()).unwrap().key, site_key(3).public());
+}
+
+#[test]
+fn a_given_file_that_is_missing_hostile_or_damaged_is_left_alone_and_teaches_nothing() {
+    let temporary = TempDir::new().unwrap();
+    let path = temporary.path().join("given.json");
+    let mut known = directory();
+    load_given_peers(&path, &mut known, now());
+    let huge = vec![b'9'; SAVED_PEERS_MAX_BYTES + 1];
+    let forged = br#"{"version":1,"pins":{"home":"wvp1_nokey"},"statements":["AAAA","%"]}"#;
+    for content in [&b""[..], b"\xff\xfe", b"{\"version\":9}", b"[[[[[[[[", forged, &huge] {
+        fs::write(&path, content).unwrap();
+        load_given_peers(&path, &mut known, now());
+        assert_eq!((known.sites().count(), known.pins().count()), (0, 0));
+        assert_eq!(fs::read(&path).unwrap(), content);
+    }
+    load_given_peers(temporary.path(), &mut known, now());
+    assert_eq!(known.sites().count(), 0);
 }

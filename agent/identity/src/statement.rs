@@ -7,7 +7,7 @@ use wovenet_config::key::{PublicKey, SiteId};
 use wovenet_config::name::SiteName;
 use wovenet_config::tunnel::Scope;
 
-use crate::peer::site_key::{self, AgentId, SIGNATURE_BYTES, SiteKey};
+use crate::site_key::{self, AgentId, SIGNATURE_BYTES, SiteKey};
 
 /// The longest statement, in bytes: what is left of 2 KiB after the length, the key and the signature.
 pub const STATEMENT_MAX_BYTES: usize = 2_048 - 2 - 32 - SIGNATURE_BYTES;
