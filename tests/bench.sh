@@ -28,8 +28,9 @@ if [ -x "$go" ]; then
 	tool ghostunnel env GOBIN="$cache/tools/bin" "$go" install github.com/ghostunnel/ghostunnel@v1.8.4
 fi
 
+cargo build --release --workspace --bin wovenet-bench --bin wovenet-test-broker --bin wovenet-test-link
+# By itself, as people build it: with the workspace it has what only tests need.
 cargo build --release -p wovenet-agent
-cargo build --release -p wovenet-tests --bin wovenet-bench --bin wovenet-test-broker --bin wovenet-test-link
 # An interrupt ends the benchmark, and this script goes on to clean up.
 trap : INT TERM
 status=0

@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn figures_are_as_long_as_they_are_exact() {
-        let written: Vec<String> = [0.041, 3.14159, 42.24, 4567.8].map(digits).into();
-        assert_eq!(written, ["0.04", "3.14", "42.2", "4568"]);
+        let written: Vec<String> = [0.041, 3.456, 42.24, 4567.8].map(digits).into();
+        assert_eq!(written, ["0.04", "3.46", "42.2", "4568"]);
     }
 }

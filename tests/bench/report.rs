@@ -11,6 +11,8 @@ pub(crate) const OWN: &str = "wovenet";
 /// A run.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
+    /// What was asked for.
+    pub(crate) command: String,
     pub(crate) machine: Machine,
     pub(crate) figures: Vec<Figure>,
     /// Who did not take part or has no figure, and why.
@@ -62,7 +64,9 @@ impl Report {
     /// Renders everything for programs.
     pub(crate) fn json(&self) -> serde_json::Value {
         let figures: Vec<_> = self.figures.iter().map(Figure::json).collect();
-        serde_json::json!({"machine": self.machine.json(), "left_out": self.left_out, "figures": figures})
+        serde_json::json!({
+            "command": self.command, "machine": self.machine.json(), "left_out": self.left_out, "figures": figures,
+        })
     }
 }
 

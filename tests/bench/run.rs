@@ -19,7 +19,9 @@ use crate::{svg, table};
 pub(crate) fn run(arguments: &RunArguments) -> anyhow::Result<()> {
     std::fs::create_dir_all(&arguments.output)
         .with_context(|| format!("cannot write to {}", arguments.output.display()))?;
-    let mut report = Report { machine: Machine::look(), ..Report::default() };
+    let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+    let mut report =
+        Report { command: format!("wovenet-bench {command}"), machine: Machine::look(), ..Report::default() };
     let mut parts = plan::parts(arguments);
     leave_out_missing(&mut parts, arguments, &mut report);
     let minutes = plan::estimate(&parts).as_secs_f64() / 60.0;

@@ -9,7 +9,7 @@ const LEGEND: &str =
 
 /// Renders a report.
 pub(crate) fn render(report: &Report) -> String {
-    let mut text = format!("{LEGEND}{}\n", report.machine.line());
+    let mut text = format!("{}\n{}\n{LEGEND}", report.command, report.machine.line());
     let mut scene = None;
     for figure in &report.figures {
         if scene.replace(figure.scene) != Some(figure.scene) {

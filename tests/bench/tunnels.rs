@@ -1,8 +1,10 @@
 //! The tunnels that are compared, each with the same application behind it.
 
 mod certificate;
+mod contender;
 mod frp;
 mod ghostunnel;
+mod place;
 mod rathole;
 mod relay;
 mod ssh;
@@ -11,16 +13,15 @@ mod wovenet;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Context;
 use wovenet_tests::process::Process;
 
 use crate::arguments::RunArguments;
 use crate::scene::Scene;
-use crate::usage;
-use crate::world::{APP, World};
+use crate::world::World;
+pub(crate) use contender::Contender;
+use place::{Place, program};
 
 /// The first port on the side of the clients; each tunnel has the next.
 const FIRST_LOCAL_PORT: u16 = 9001;
@@ -54,30 +55,6 @@ pub(crate) enum Congestion {
 pub(crate) struct Tunnel {
     pub(crate) kind: Kind,
     pub(crate) congestion: Congestion,
-}
-
-/// Where a tunnel begins, and where it leaves its files.
-struct Place<'a> {
-    world: &'a World,
-    arguments: &'a RunArguments,
-    directory: PathBuf,
-    /// Where its clients connect.
-    local: SocketAddr,
-    /// The port of whichever side listens for the other.
-    hop_port: u16,
-}
-
-/// A tunnel that runs.
-pub(crate) struct Contender {
-    pub(crate) name: String,
-    pub(crate) congestion: Congestion,
-    /// Where clients connect.
-    pub(crate) address: SocketAddr,
-    /// From the start of both ends to the first byte; none without ends.
-    pub(crate) started_in: Option<Duration>,
-    processes: Vec<Process>,
-    /// Resident bytes of each process before the first load.
-    fresh: BTreeMap<u32, u64>,
 }
 
 impl Kind {
@@ -178,74 +155,6 @@ impl Tunnel {
             Kind::Frp => frp::start(place),
         }
     }
-}
-
-impl Place<'_> {
-    /// Writes a file of the tunnel and returns where it is.
-    fn write(&self, name: &str, text: &str) -> anyhow::Result<PathBuf> {
-        let file = self.directory.join(name);
-        std::fs::write(&file, text).with_context(|| format!("cannot write {}", file.display()))?;
-        Ok(file)
-    }
-
-    fn start(&self, command: std::process::Command, name: &str) -> anyhow::Result<Process> {
-        Process::start(command, &self.directory.join(format!("{name}.log")))
-    }
-
-    /// Where the far side listens for the near one.
-    fn far_hop(&self) -> SocketAddr {
-        SocketAddr::new(World::FAR, self.hop_port)
-    }
-
-    /// Where the near side listens for the far one.
-    fn near_hop(&self) -> SocketAddr {
-        SocketAddr::new(World::NEAR, self.hop_port)
-    }
-
-    /// The application, seen from the far side.
-    fn app(&self) -> SocketAddr {
-        APP
-    }
-}
-
-impl Contender {
-    pub(crate) fn has_processes(&self) -> bool {
-        !self.processes.is_empty()
-    }
-
-    /// Returns the CPU seconds of both ends so far, children included.
-    pub(crate) fn cpu_seconds(&self) -> f64 {
-        self.pids().into_iter().filter_map(usage::cpu_seconds).sum()
-    }
-
-    /// Returns by how many bytes the larger end has grown since its start.
-    pub(crate) fn grown_bytes(&self) -> u64 {
-        let fresh = |pid: &u32| self.fresh.get(pid).copied().unwrap_or(0);
-        let grown = self.resident_bytes().iter().map(|(pid, now)| now.saturating_sub(fresh(pid))).max();
-        grown.unwrap_or(0)
-    }
-
-    fn resident_bytes(&self) -> BTreeMap<u32, u64> {
-        self.pids().into_iter().filter_map(|pid| Some((pid, usage::resident_bytes(pid)?))).collect()
-    }
-
-    fn pids(&self) -> Vec<u32> {
-        usage::family(self.processes.iter().map(Process::id))
-    }
-}
-
-/// Finds a program on the search path, or where system services are.
-fn program(name: &str) -> anyhow::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let places = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
-    let found = places.map(|place| place.join(name)).find(|file| file.is_file());
-    found.with_context(|| format!("there is no program {name} on the search path"))
-}
-
-fn run(command: &mut std::process::Command) -> anyhow::Result<String> {
-    let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
-    anyhow::ensure!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim());
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Returns the last line that each process wrote.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::{program, run};
+use super::place::{program, run};
 
 /// The name in it.
 pub(super) const NAME: &str = "bench.example";

@@ -2,7 +2,7 @@
 
 use wovenet_tests::process::Process;
 
-use super::{Place, program};
+use super::place::{Place, program};
 
 pub(super) fn start(place: &Place) -> anyhow::Result<Vec<Process>> {
     let (hop, app) = (place.near_hop(), place.app());

@@ -4,7 +4,8 @@ use std::process::Command;
 
 use wovenet_tests::process::Process;
 
-use super::{Place, certificate, program};
+use super::certificate;
+use super::place::{Place, program};
 
 pub(super) fn start(place: &Place) -> anyhow::Result<Vec<Process>> {
     let files = certificate::make(&place.directory)?;

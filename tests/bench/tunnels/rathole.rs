@@ -6,7 +6,8 @@ use std::process::Command;
 use anyhow::Context;
 use wovenet_tests::process::Process;
 
-use super::{Kind, Place, certificate, program, run};
+use super::place::{Place, program, run};
+use super::{Kind, certificate};
 use crate::arguments::RunArguments;
 
 pub(super) fn missing(kind: Kind, arguments: &RunArguments) -> Option<String> {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use wovenet_tests::process::Process;
 
-use super::Place;
+use super::place::Place;
 
 pub(super) fn start(place: &Place) -> anyhow::Result<Vec<Process>> {
     let program = std::env::current_exe()?;

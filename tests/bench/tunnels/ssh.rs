@@ -4,7 +4,7 @@ use std::process::Command;
 
 use wovenet_tests::process::Process;
 
-use super::{Place, program, run};
+use super::place::{Place, program, run};
 use crate::world::World;
 
 pub(super) fn start(place: &Place) -> anyhow::Result<Vec<Process>> {

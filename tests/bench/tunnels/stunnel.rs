@@ -2,7 +2,8 @@
 
 use wovenet_tests::process::Process;
 
-use super::{Place, certificate, program};
+use super::certificate;
+use super::place::{Place, program};
 
 /// Of both ends: in the foreground, and without waiting for more to send.
 const COMMON: &str = "foreground = yes\nsyslog = no\npid =\ndebug = warning\nsocket = l:TCP_NODELAY=1\n\

@@ -3,7 +3,7 @@
 use wovenet_tests::agent::Agent;
 use wovenet_tests::process::{Process, sibling};
 
-use super::Place;
+use super::place::Place;
 use crate::world::World;
 
 pub(super) fn start(place: &Place) -> anyhow::Result<Vec<Process>> {
