@@ -33,7 +33,10 @@ cargo build --release --workspace --bin wovenet-bench --bin wovenet-test-broker 
 cargo build --release -p wovenet-agent
 # An interrupt ends the benchmark, and this script goes on to clean up.
 trap : INT TERM
+TMPDIR=$(mktemp -d)
+export TMPDIR
 status=0
 "$target/release/wovenet-bench" run --output "$target/bench-results" "$@" || status=$?
 "$target/release/wovenet-bench" clean
+rm -rf "$TMPDIR"
 exit $status

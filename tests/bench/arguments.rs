@@ -83,6 +83,9 @@ pub(crate) enum Command {
         to: SocketAddr,
         #[arg(long)]
         count: usize,
+        /// How long making them may take.
+        #[arg(long, value_parser = seconds)]
+        limit: Duration,
     },
 }
 
@@ -113,8 +116,8 @@ pub(crate) struct RunArguments {
     /// The rathole program; else the one on the search path.
     #[arg(long)]
     pub(crate) rathole: Option<PathBuf>,
-    /// Where bench.txt, bench.json and bench.svg go.
-    #[arg(long, default_value = "bench-results")]
+    /// Where bench.txt, bench.json and bench.svg go; the last one counts.
+    #[arg(long, default_value = "bench-results", overrides_with = "output")]
     pub(crate) output: PathBuf,
 }
 

@@ -157,16 +157,22 @@ async fn first_pause(stream: &mut TcpStream, at_least: Duration) -> anyhow::Resu
 }
 
 /// Holds connections until standard input ends; prints a line when each has carried a byte both ways.
-pub(crate) fn hold(to: SocketAddr, count: usize) -> anyhow::Result<()> {
+pub(crate) fn hold(to: SocketAddr, count: usize, limit: Duration) -> anyhow::Result<()> {
     block_on(async {
         let mut held = Vec::new();
-        for _ in 0..count {
-            let mut stream = connect(to).await?;
-            exchange(&mut stream, &[ECHO, 7], &mut [0]).await?;
-            held.push(stream);
-        }
+        let all = timeout(limit, fill_up(to, count, &mut held)).await;
+        all.map_err(|_| anyhow::anyhow!("only {} connections were made in {limit:?}", held.len()))??;
         println!("held");
         tokio::task::spawn_blocking(|| std::io::stdin().read_to_end(&mut Vec::new())).await??;
         Ok(())
     })
+}
+
+async fn fill_up(to: SocketAddr, count: usize, held: &mut Vec<TcpStream>) -> anyhow::Result<()> {
+    while held.len() < count {
+        let mut stream = connect(to).await?;
+        exchange(&mut stream, &[ECHO, 7], &mut [0]).await?;
+        held.push(stream);
+    }
+    Ok(())
 }

@@ -40,6 +40,6 @@ fn main() -> anyhow::Result<()> {
         Command::FirstByte { to, time } => load::first_byte(to, time),
         Command::RoundTrip { to, window } => load::round_trip(to, window.into()),
         Command::Pause { to, at_least, limit } => load::pause(to, at_least, limit),
-        Command::Hold { to, count } => load::hold(to, count),
+        Command::Hold { to, count, limit } => load::hold(to, count, limit),
     }
 }

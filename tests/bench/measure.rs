@@ -1,5 +1,6 @@
 //! Takes one figure of one tunnel.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -25,7 +26,7 @@ pub(crate) fn take(
     world.set_congestion(contender.congestion)?;
     if let Some((direction, streams)) = measure.bulk() {
         let before = contender.cpu_seconds();
-        let received = start_bulk(world, contender, direction, streams, window)?.figures()?;
+        let received = start_bulk(world, contender.address, direction, streams, window)?.figures()?;
         return bulk(measure, &received, contender.has_processes().then(|| contender.cpu_seconds() - before));
     }
     let time = seconds(window.time);
@@ -59,35 +60,53 @@ fn bulk(measure: Measure, received: &[f64], cpu_seconds: Option<f64>) -> anyhow:
 
 fn start_bulk(
     world: &World,
-    contender: &Contender,
+    to: SocketAddr,
     direction: Direction,
     streams: usize,
     window: Window,
 ) -> anyhow::Result<Load> {
     let streams = streams.to_string();
     let arguments = ["bulk", "--direction", direction.name(), "--streams", &streams];
-    world.load(&words(&arguments, &window_words(window)), contender.address)
+    world.load(&words(&arguments, &window_words(window)), to)
 }
 
 /// The request begins while the bulk stream is under way, and ends before it.
 fn round_trip_beside_bulk(world: &World, contender: &Contender, window: Window) -> anyhow::Result<f64> {
     let longer = Window { time: window.time + HEAD_START * 2, ..window };
-    let bulk = start_bulk(world, contender, Direction::Up, 1, longer)?;
+    let bulk = start_bulk(world, contender.address, Direction::Up, 1, longer)?;
     std::thread::sleep(HEAD_START);
     let time = first(world.load(&words(&["round-trip"], &window_words(window)), contender.address)?)?;
     bulk.figures()?;
     Ok(time)
 }
 
-/// Returns the percent of the bottleneck that the tunnel has beside TCP cubic.
+/// Returns the percent of the bottleneck that the tunnel has beside TCP cubic. The flow that begins first has more for long,
+/// so that each does once.
 fn share(world: &World, contender: &Contender, direction: Direction, window: Window) -> anyhow::Result<f64> {
-    let own = start_bulk(world, contender, direction, 1, window)?;
-    std::thread::sleep(HEAD_START);
-    world.set_congestion(Congestion::Cubic)?;
-    let arguments = ["bulk", "--direction", direction.name()];
-    let other = world.load(&words(&arguments, &window_words(window)), World::direct())?;
-    let (own, other) = (first(own)?, first(other)?);
+    let own = |world: &World| {
+        world.set_congestion(contender.congestion)?;
+        start_bulk(world, contender.address, direction, 1, window)
+    };
+    let other = |world: &World| {
+        world.set_congestion(Congestion::Cubic)?;
+        start_bulk(world, World::direct(), direction, 1, window)
+    };
+    let [own_first, other_second] = one_after_another(world, own, other)?;
+    let [other_first, own_second] = one_after_another(world, other, own)?;
+    let (own, other) = (own_first + own_second, other_first + other_second);
     Ok(100.0 * own / (own + other))
+}
+
+/// Returns the rates of two flows that are under way together.
+fn one_after_another(
+    world: &World,
+    first_flow: impl Fn(&World) -> anyhow::Result<Load>,
+    second_flow: impl Fn(&World) -> anyhow::Result<Load>,
+) -> anyhow::Result<[f64; 2]> {
+    let one = first_flow(world)?;
+    std::thread::sleep(HEAD_START);
+    let other = second_flow(world)?;
+    Ok([first(one)?, first(other)?])
 }
 
 /// Returns for how many seconds nothing came once the line was mended.

@@ -99,10 +99,10 @@ fn quick() -> Vec<Part> {
     beside_tcp.push(Tunnel { kind: Kind::Ssh, congestion: Congestion::Cubic });
     vec![
         idle(&IDLE[..1]),
-        veth(2, 0.8),
+        veth(2, 0.5),
         loss(Scene::Lossy, 2, window(1.5, 2.5), beside_tcp),
         queue,
-        share(1, window(3.0, 6.0), over_links(&[Kind::Wovenet])),
+        share(1, window(2.0, 4.0), over_links(&[Kind::Wovenet])),
     ]
 }
 
@@ -170,7 +170,9 @@ impl Part {
         match measure {
             Measure::CpuUp | Measure::CpuDown | Measure::Start => Duration::ZERO,
             Measure::ConnectsAlone | Measure::ConnectsEight | Measure::FirstByte => self.window.time,
-            Measure::RoundTripBesideBulk | Measure::ShareUp | Measure::ShareDown => HEAD_START + self.window.total(),
+            Measure::RoundTripBesideBulk => HEAD_START * 2 + self.window.total(),
+            // Twice, with either first.
+            Measure::ShareUp | Measure::ShareDown => (HEAD_START + self.window.total()) * 2,
             Measure::Recovery => BEFORE_OUTAGE + OUTAGE + RECOVERY_TIME,
             Measure::Idle(count) => SETTLE + Duration::from_secs((count / CONNECTS_PER_SECOND) as u64),
             _ => self.window.total(),

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
 
 use anyhow::Context;
 use wovenet_tests::link::DEVICE;
@@ -31,6 +32,9 @@ const LOOPBACK: &str =
 const TCP_BUFFERS: &str = "4096 131072 67108864";
 /// Thousands of connections come from one address.
 const CLIENT_PORTS: &str = "10000 65000";
+
+/// A tunnel that has not taken all idle connections by then has no figure.
+const HOLD_MAX: Duration = Duration::from_secs(60);
 
 /// Everything that runs in a scene but the tunnels. Dropped, it is gone.
 pub(crate) struct World {
@@ -128,14 +132,16 @@ impl World {
     /// Holds `count` connections to `to` until the returned value is dropped.
     pub(crate) fn hold(&self, to: SocketAddr, count: usize) -> anyhow::Result<Held> {
         let mut command = self.near(std::env::current_exe()?);
-        command.args(["hold", "--to", &to.to_string(), "--count", &count.to_string()]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn()?;
-        let (input, output) = (child.stdin.take(), child.stdout.take());
+        let limit = HOLD_MAX.as_secs().to_string();
+        command.args(["hold", "--to", &to.to_string(), "--count", &count.to_string(), "--limit", &limit]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let (input, output, errors) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let held = Held { child, input };
         let mut line = String::new();
         BufReader::new(output.context("no output")?).read_line(&mut line)?;
-        anyhow::ensure!(line.trim() == "held", "it does not take {count} connections");
+        if line.trim() != "held" {
+            anyhow::bail!("{}", one_line(&std::io::read_to_string(errors.context("no output")?)?));
+        }
         Ok(held)
     }
 
@@ -173,6 +179,11 @@ fn programs(far: &Namespace, directory: &Path) -> anyhow::Result<Vec<Process>> {
     Ok(vec![Process::start(app, &log)?, Process::start(broker, &log)?])
 }
 
+fn one_line(errors: &str) -> String {
+    let line = errors.split_whitespace().collect::<Vec<_>>().join(" ");
+    line.trim_start_matches("Error: ").to_owned()
+}
+
 /// A client that runs.
 pub(crate) struct Load(Child);
 
@@ -182,8 +193,7 @@ impl Load {
         let (output, errors) = (self.0.stdout.take(), self.0.stderr.take());
         let text = std::io::read_to_string(output.context("no output")?)?;
         if !self.0.wait()?.success() {
-            let errors = std::io::read_to_string(errors.context("no output")?)?;
-            anyhow::bail!("{}", errors.trim().replace('\n', " "));
+            anyhow::bail!("{}", one_line(&std::io::read_to_string(errors.context("no output")?)?));
         }
         text.split_whitespace().map(|number| number.parse().with_context(|| format!("{text:?}"))).collect()
     }

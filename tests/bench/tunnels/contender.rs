@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use wovenet_tests::process::Process;
@@ -45,5 +46,16 @@ impl Contender {
 
     fn pids(&self) -> Vec<u32> {
         usage::family(self.processes.iter().map(Process::id))
+    }
+}
+
+impl Drop for Contender {
+    /// Ends what its processes have started too: once the network is gone they would wait for the other end for ever.
+    fn drop(&mut self) {
+        let pids: Vec<String> = self.pids().iter().map(u32::to_string).collect();
+        if !pids.is_empty() {
+            // They may have ended already.
+            Command::new("kill").args(["-s", "KILL"]).args(pids).stderr(Stdio::null()).status().ok();
+        }
     }
 }

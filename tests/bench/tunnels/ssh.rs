@@ -29,6 +29,9 @@ fn daemon(place: &Place) -> anyhow::Result<Command> {
             "PermitRootLogin=yes",
             "UsePAM=no",
             "MaxSessions=100000",
+            // A session whose client was killed behind a cut line ends soon.
+            "ClientAliveInterval=10",
+            "ClientAliveCountMax=3",
         ],
     );
     Ok(daemon)
