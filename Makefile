@@ -66,7 +66,7 @@ images: ## container images of the programs as archives, without a container eng
 release: ## the agent as people run it
 	$(CARGO) build --release -p wovenet-agent
 
-bench: ## wovenet beside other tunnels: an hour; QUICK=1: five minutes (root, Rust; Go for one more tunnel)
+bench: ## wovenet beside other tunnels: 70 minutes; QUICK=1: five minutes (root, Rust; Go for one more tunnel)
 	@tests/bench.sh $(if $(QUICK),--quick)
 
 openapi: ## write docs/openapi.json anew
