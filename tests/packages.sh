@@ -1,12 +1,16 @@
 #!/bin/sh
 # Installs the Debian packages that the tests need when run as root on Debian or Ubuntu, else names the missing ones.
-# usage: packages.sh [clusters]    with clusters: also what real Kubernetes clusters are made of
+# usage: packages.sh [clusters | bench]    with clusters: also what real Kubernetes clusters are made of
+#                                          with bench: instead what the benchmark needs
 set -eu
 packages="iproute2 nftables mosquitto iperf3 redis-server redis-tools openssh-server openssh-client curl"
 if [ "${1:-}" = clusters ]; then
 	packages="$packages iptables socat busybox-static openssl procps python3 containernetworking-plugins"
 	# Whoever has these from elsewhere, as with Docker, keeps them: the packages exclude each other.
 	for program in containerd runc; do command -v $program >/dev/null || packages="$packages $program"; done
+fi
+if [ "${1:-}" = bench ]; then
+	packages="iproute2 nftables util-linux openssh-server openssh-client stunnel4 openssl libssl-dev pkg-config"
 fi
 missing=""
 for package in $packages; do

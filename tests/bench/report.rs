@@ -1,98 +1,149 @@
-//! Medians, spread and ratios.
+//! Everything that was measured, what could not be, and the form for programs.
 
-use std::collections::BTreeMap;
+use crate::figures::{Better, Measure};
+use crate::machine::Machine;
+use crate::scene::Scene;
+use crate::statistics::{Summary, summary};
 
-/// What is measured.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Sample {
-    BulkOne,
-    BulkEight,
-    CpuPerGigabyte,
-    ConnectsAlone,
-    ConnectsEight,
-    IdleBytes,
-    FirstByteMs,
-}
+/// The tunnel that all others are compared with.
+pub(crate) const OWN: &str = "wovenet";
 
-impl Sample {
-    const ALL: [Self; 7] = [
-        Self::BulkOne,
-        Self::BulkEight,
-        Self::CpuPerGigabyte,
-        Self::ConnectsAlone,
-        Self::ConnectsEight,
-        Self::IdleBytes,
-        Self::FirstByteMs,
-    ];
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::BulkOne => "one bulk stream, Gbit/s",
-            Self::BulkEight => "eight bulk streams, Gbit/s",
-            Self::CpuPerGigabyte => "CPU of both ends, s/GB",
-            Self::ConnectsAlone => "connects/s, one at a time",
-            Self::ConnectsEight => "connects/s, eight at once",
-            Self::IdleBytes => "memory per idle connection and process, bytes",
-            Self::FirstByteMs => "start of both agents to first byte, ms",
-        }
-    }
-}
-
-/// Everything that was measured.
+/// A run.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    samples: BTreeMap<Sample, BTreeMap<String, Vec<f64>>>,
-    order: Vec<String>,
+    /// What was asked for.
+    pub(crate) command: String,
+    pub(crate) machine: Machine,
+    pub(crate) figures: Vec<Figure>,
+    /// Who did not take part or has no figure, and why.
+    pub(crate) left_out: Vec<String>,
+}
+
+/// One measure in one scene, of every tunnel.
+#[derive(Debug)]
+pub(crate) struct Figure {
+    pub(crate) scene: Scene,
+    pub(crate) measure: Measure,
+    pub(crate) rows: Vec<Row>,
+}
+
+/// One tunnel.
+#[derive(Debug)]
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) values: Vec<f64>,
 }
 
 impl Report {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    pub(crate) fn add(&mut self, contender: &str, sample: Sample, value: f64) {
-        if !self.order.iter().any(|name| name == contender) {
-            self.order.push(contender.to_owned());
+    pub(crate) fn add(&mut self, scene: Scene, measure: Measure, name: &str, value: f64) {
+        let figure = self.figure(scene, measure);
+        match figure.rows.iter_mut().find(|row| row.name == name) {
+            Some(row) => row.values.push(value),
+            None => figure.rows.push(Row { name: name.to_owned(), values: vec![value] }),
         }
-        self.samples.entry(sample).or_default().entry(contender.to_owned()).or_default().push(value);
     }
 
-    /// Renders a table for people: median (lowest–highest), and wovenet's ratio to each.
-    pub(crate) fn table(&self) -> String {
-        let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let mut text = format!("\nmedian (lowest to highest); load average of the machine: {}\n", load.trim());
-        for sample in Sample::ALL {
-            let Some(values) = self.samples.get(&sample) else { continue };
-            text.push_str(&format!("\n{}\n", sample.title()));
-            let own = values.get("wovenet").map(|values| median(values));
-            for name in self.order.iter().filter(|name| values.contains_key(*name)) {
-                let all = &values[name];
-                let (low, high) = (lowest(all), all.iter().copied().fold(0.0, f64::max));
-                let ratio = match own {
-                    Some(own) if name != "wovenet" && median(all) > 0.0 => {
-                        format!("  wovenet {:.2}x", own / median(all))
-                    }
-                    _ => String::new(),
-                };
-                text.push_str(&format!("  {name:<14}{:>12.2}  ({low:.2} to {high:.2}){ratio}\n", median(all)));
+    /// Notes a tunnel or figure that is missing, once.
+    pub(crate) fn leave_out(&mut self, what: String) {
+        if !self.left_out.contains(&what) {
+            self.left_out.push(what);
+        }
+    }
+
+    fn figure(&mut self, scene: Scene, measure: Measure) -> &mut Figure {
+        let at = match self.figures.binary_search_by_key(&(scene, measure), Figure::key) {
+            Ok(at) => at,
+            Err(at) => {
+                self.figures.insert(at, Figure { scene, measure, rows: Vec::new() });
+                at
             }
+        };
+        &mut self.figures[at]
+    }
+
+    /// Renders everything for programs.
+    pub(crate) fn json(&self) -> serde_json::Value {
+        let figures: Vec<_> = self.figures.iter().map(Figure::json).collect();
+        serde_json::json!({
+            "command": self.command, "machine": self.machine.json(), "left_out": self.left_out, "figures": figures,
+        })
+    }
+}
+
+impl Figure {
+    fn key(&self) -> (Scene, Measure) {
+        (self.scene, self.measure)
+    }
+
+    /// Returns wovenet's figure.
+    pub(crate) fn own(&self) -> Option<Summary> {
+        self.rows.iter().find(|row| row.name == OWN).and_then(Row::summary)
+    }
+
+    /// Returns how many times as good wovenet is as this row.
+    pub(crate) fn advantage(&self, row: &Row) -> Option<f64> {
+        let other = (row.name != OWN).then(|| row.summary())??;
+        self.measure.advantage(self.own()?.median, other.median)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let rows: Vec<_> = self.rows.iter().map(|row| row.json(self.advantage(row))).collect();
+        let better = match self.measure.better() {
+            Better::More => "more",
+            Better::Less => "less",
+            Better::Half => "half",
+        };
+        serde_json::json!({
+            "scene": self.scene.title(), "measure": self.measure.title(), "unit": self.measure.unit(),
+            "better": better, "tunnels": rows,
+        })
+    }
+}
+
+impl Row {
+    pub(crate) fn summary(&self) -> Option<Summary> {
+        summary(&self.values)
+    }
+
+    fn json(&self, advantage: Option<f64>) -> serde_json::Value {
+        let (median, lowest, highest) =
+            self.summary().map_or((None, None, None), |all| (Some(all.median), Some(all.lowest), Some(all.highest)));
+        serde_json::json!({
+            "name": self.name, "median": median, "lowest": lowest, "highest": highest, "values": self.values,
+            "wovenet_is_times_as_good": advantage,
+        })
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// Two measures of three tunnels, out of order.
+    pub(crate) fn example() -> Report {
+        let mut report = Report::default();
+        for (name, rate) in [(OWN, 1500.0), ("ssh -L", 3000.0), ("a & b", 500.0)] {
+            report.add(Scene::Pair, Measure::RoundTrip, name, rate / 1e4);
+            report.add(Scene::Pair, Measure::BulkUp, name, rate);
+            report.add(Scene::Pair, Measure::BulkUp, name, rate * 1.2);
         }
-        text
+        report.leave_out("frp: there is no program frps".to_owned());
+        report.leave_out("frp: there is no program frps".to_owned());
+        report
     }
 
-    /// Renders everything that was measured.
-    pub(crate) fn json(&self) -> String {
-        let samples: BTreeMap<&str, _> = self.samples.iter().map(|(sample, values)| (sample.title(), values)).collect();
-        serde_json::to_string_pretty(&samples).unwrap_or_default()
+    #[test]
+    fn figures_are_in_the_order_of_their_scene_and_measure() {
+        let measures: Vec<_> = example().figures.iter().map(|figure| figure.measure).collect();
+        assert_eq!(measures, [Measure::BulkUp, Measure::RoundTrip]);
     }
-}
 
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
-}
-
-fn lowest(values: &[f64]) -> f64 {
-    values.iter().copied().fold(f64::INFINITY, f64::min)
+    #[test]
+    fn programs_read_medians_ratios_and_who_is_missing() {
+        let json = example().json();
+        assert_eq!(json.pointer("/figures/0/tunnels/1/median"), Some(&3300.0.into()));
+        assert_eq!(json.pointer("/figures/0/tunnels/1/wovenet_is_times_as_good"), Some(&0.5.into()));
+        assert_eq!(json.pointer("/figures/1/tunnels/1/wovenet_is_times_as_good"), Some(&2.0.into()));
+        assert_eq!(json.pointer("/left_out"), Some(&vec!["frp: there is no program frps"].into()));
+    }
 }

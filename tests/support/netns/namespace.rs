@@ -39,12 +39,13 @@ impl Namespace {
         Ok(namespace)
     }
 
-    /// Removes the namespaces of processes that no longer run.
+    /// Removes the namespaces of processes that no longer run, with whatever still runs inside.
     pub fn remove_abandoned() {
         for entry in std::fs::read_dir(DIRECTORY).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
             let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
             if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+                end_processes(&name);
                 delete(&name);
             }
         }
@@ -143,6 +144,14 @@ impl Namespace {
 impl Drop for Name {
     fn drop(&mut self) {
         delete(&self.0);
+    }
+}
+
+fn end_processes(name: &str) {
+    let inside = run(Command::new("ip").args(["netns", "pids", name]), "").unwrap_or_default();
+    for process in inside.split_whitespace() {
+        // It may have ended meanwhile.
+        Command::new("kill").args(["-s", "KILL", process]).stderr(Stdio::null()).status().ok();
     }
 }
 
