@@ -4,10 +4,12 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 
 use support::{Agent, Options};
 use wovenet_agent::peer::statement::{PROTOCOL_VERSION, TTL_SECONDS};
 use wovenet_agent::peer::{EndpointAddress, Learned, SignedStatement, SiteKey, Source, Statement, Transport};
+use wovenet_agent::tunnel::StreamOpener;
 use wovenet_agent::tunnel::status::SiteStatus;
 use wovenet_config::tunnel::Scope;
 
@@ -21,30 +23,33 @@ fn start_three(name: &'static str, key: &SiteKey, listens: bool) -> Vec<Agent> {
 /// Tells `agent` where each of `others` listens, as their announcements would.
 async fn announce(others: &[Agent], agent: &Agent) {
     for (other, host) in others.iter().zip(HOSTS) {
-        let address = other.address().await;
-        let statement = Statement {
-            site: other.key.site_id(),
-            name: other.name.clone(),
-            agent: other.key.agent_id(host),
-            host: host.into(),
-            generation: 1,
-            sequence: 1,
-            ttl: TTL_SECONDS,
-            endpoints: vec![EndpointAddress {
-                transport: Transport::Quic,
-                address: address.ip(),
-                port: address.port(),
-                scope: Scope::Agent,
-                learned: Learned::Interface,
-                priority: 0,
-            }],
-            versions: vec![PROTOCOL_VERSION],
-            delegations: vec![],
-            in_reply_to: None,
-        };
-        let signed = SignedStatement::sign(&other.key, statement).unwrap();
-        agent.peers.learn(&signed, Source::MessageChannel).unwrap();
+        announce_at(other, host, other.address().await, agent);
     }
+}
+
+fn announce_at(other: &Agent, host: &str, address: SocketAddr, agent: &Agent) {
+    let statement = Statement {
+        site: other.key.site_id(),
+        name: other.name.clone(),
+        agent: other.key.agent_id(host),
+        host: host.into(),
+        generation: 1,
+        sequence: 1,
+        ttl: TTL_SECONDS,
+        endpoints: vec![EndpointAddress {
+            transport: Transport::Quic,
+            address: address.ip(),
+            port: address.port(),
+            scope: Scope::Agent,
+            learned: Learned::Interface,
+            priority: 0,
+        }],
+        versions: vec![PROTOCOL_VERSION],
+        delegations: vec![],
+        in_reply_to: None,
+    };
+    let signed = SignedStatement::sign(&other.key, statement).unwrap();
+    agent.peers.learn(&signed, Source::MessageChannel).unwrap();
 }
 
 fn agents(site: &SiteStatus) -> BTreeSet<String> {
@@ -57,6 +62,25 @@ async fn one_agent_keeps_its_channels_to_distinct_agents_of_a_site() {
     let home = Agent::start(Options { listens: false, ..Options::new("home") });
     announce(&cluster, &home).await;
     home.site("cluster", |site| site.channels.len() == 2 && agents(site).len() == 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_one_agent_answers_at_the_address_of_two_its_channels_stay() {
+    let key = SiteKey::generate().unwrap();
+    let cluster = start_three("cluster", &key, true);
+    let home = Agent::start(Options { listens: false, ..Options::new("home") });
+    let forwarded = cluster[0].address().await;
+    announce_at(&cluster[0], HOSTS[0], forwarded, &home);
+    announce_at(&cluster[1], HOSTS[1], forwarded, &home);
+    home.connected("cluster", 2).await;
+    let made = || home.metric("wovenet_agent_tunnel_connects_total", &[("role", "dialler"), ("result", "ok")]);
+    // Each takes a round trip at least, in which a needless channel could be made.
+    for _ in 0..200 {
+        let mut opened = home.handle.open("cluster".parse().unwrap()).await.unwrap();
+        opened.send.write_chunk(bytes::Bytes::from_static(b"x")).await.unwrap();
+        assert_eq!(opened.recv.read_chunk(16).await.unwrap().unwrap(), "x");
+    }
+    assert_eq!(made(), 2.0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -187,7 +187,7 @@ impl SiteDialler {
         let mut errors: Vec<String> = Vec::new();
         for outcome in outcomes {
             match outcome {
-                Ok(()) => self.last_up = Some(Instant::now()),
+                Ok(_) => self.last_up = Some(Instant::now()),
                 Err(error) => errors.push(error),
             }
         }
@@ -196,12 +196,14 @@ impl SiteDialler {
     }
 
     /// Moves a channel to an agent that has none while another has two: the new one first, then the old one drains. Tells
-    /// whether nothing is left to move.
+    /// whether nothing is left to move. Should an agent answer that has a channel already, the new one drains.
     async fn spread(&mut self, site: &KnownSite) -> bool {
         let candidates = self.candidates(site).await;
         let live = self.live();
         let Some(dial) = spread(&self.diallers.shared.agent, &candidates, &live) else { return true };
-        if self.dial(site, dial).await.is_err() {
+        let Ok(new) = self.dial(site, dial).await else { return false };
+        if live.iter().any(|used| used.agent.as_ref() == Some(&new.peer().agent)) {
+            new.drain();
             return false;
         }
         let channels = self.diallers.shared.registry.channels(&self.site);
@@ -215,13 +217,13 @@ impl SiteDialler {
     }
 
     /// Makes one channel on the next shard. The channel lives on in a task of its own.
-    fn dial(&self, site: &KnownSite, dial: Dial) -> impl Future<Output = Result<(), String>> + use<> {
+    fn dial(&self, site: &KnownSite, dial: Dial) -> impl Future<Output = Result<Arc<Channel>, String>> + use<> {
         let Diallers { shared, pool, shards, .. } = &self.diallers;
         let shard = shards.next();
         let race = Race { shared: shared.clone(), pool: pool.clone(), key: site.key, dial, shard: shard.clone() };
         let (tell, told) = oneshot::channel();
         shared.tasks.spawn_on(race.run(tell), &shard.runtime);
-        async { told.await.unwrap_or(Err("the agent is shutting down".to_owned())).map(drop) }
+        async { told.await.unwrap_or(Err("the agent is shutting down".to_owned())) }
     }
 
     fn note(&self, site: &KnownSite, errors: &[String]) {

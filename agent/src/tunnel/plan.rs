@@ -85,13 +85,15 @@ impl Planning<'_> {
 }
 
 /// Plans one dial that spreads channels better: to an agent without a channel, while another agent has two. Agents are
-/// heard of one by one, so the first one heard of may have got all channels.
+/// heard of one by one, so the first one heard of may have got all channels. An address where another agent of the site
+/// answers, as behind a NAT that forwards one port, is not tried again for this one.
 pub(super) fn spread(own: &AgentId, candidates: &[Candidate], used: &[Used]) -> Option<Dial> {
     let channels = |agent: &Option<AgentId>| used.iter().filter(|used| used.agent == *agent).count();
     used.iter().find(|used| channels(&used.agent) > 1)?;
     let unused: Vec<Candidate> = candidates
         .iter()
         .filter(|candidate| candidate.agent.is_some() && channels(&candidate.agent) == 0)
+        .filter(|candidate| used.iter().all(|used| used.address != candidate.address))
         .cloned()
         .collect();
     plan(own, &unused, used, &[], used.len() + 1).pop()
@@ -143,6 +145,22 @@ mod tests {
 
     fn candidate(name: &str, address: &str) -> Candidate {
         Candidate { agent: Some(agent(name)), address: address.parse().unwrap(), scope: Scope::Agent, priority: 0 }
+    }
+
+    #[test]
+    fn an_address_where_another_agent_answers_is_no_way_to_spread() {
+        let own = agent("own");
+        let candidates = [candidate("a", "192.0.2.1:1"), candidate("b", "192.0.2.1:1")];
+        let used = |address: &str, ordinal| Used {
+            agent: Some(agent("a")),
+            address: address.parse().unwrap(),
+            ipv6: false,
+            ordinal,
+        };
+        let to_a = [used("192.0.2.1:1", 0), used("192.0.2.1:1", 1)];
+        assert_eq!(spread(&own, &candidates, &to_a), None);
+        let elsewhere = [candidate("a", "192.0.2.1:1"), candidate("b", "192.0.2.2:1")];
+        assert!(spread(&own, &elsewhere, &to_a).is_some());
     }
 
     #[test]
