@@ -24,7 +24,7 @@ demo-kubernetes: images ## two real Kubernetes clusters joined by wovenet, to tr
 	$(CARGO) build --workspace --bins
 	@tests/demo-kubernetes.sh
 
-test: packages lint unit chart netns ## everything but the clusters of e2e (needs Rust; root for namespaces, or SKIP_NETNS=1)
+test: packages lint unit chart netns e2e ## everything (needs Rust; root for namespaces and clusters, or SKIP_NETNS=1; Go for clusters)
 
 packages: ## install the Debian packages that the tests need (root), or name those that are missing
 	@tests/packages.sh
@@ -32,6 +32,7 @@ packages: ## install the Debian packages that the tests need (root), or name tho
 lint: deny ## formatting, clippy with warnings denied, each crate alone, dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --test netns --test e2e --test chart -- -D warnings
 	for crate in wovenet-config wovenet-identity wovenet-agent wovenet-crds wovenet-operator; do $(CARGO) check -p $$crate || exit 1; done
 
 deny: $(TOOLS)/bin/cargo-deny

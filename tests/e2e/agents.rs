@@ -49,9 +49,9 @@ fn an_agent_starts_again_while_the_api_server_is_down() {
         until("pages come again", PATIENCE_MINUTE, || stage.page_at_node(&web).ok())
     });
     a.start("kube-apiserver").unwrap();
-    // What follows the API server with growing pauses, such as DNS, is back before another test counts on it.
     let whole = stage.steps.step("API server started → new names are found again", || {
         a.api_serves()?;
+        a.recover()?;
         by_hand::use_as(&stage, "again")?;
         stage.first_page("again")
     });

@@ -104,7 +104,7 @@ fn mesh_key() -> anyhow::Result<()> {
         }
         Ok(())
     });
-    MADE.as_ref().map(|()| ()).map_err(|error| anyhow::anyhow!("{error:#}"))
+    MADE.as_ref().copied().map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
 /// Where the program of the image `probe` is on this machine.

@@ -38,7 +38,7 @@ pub(crate) fn installed() -> anyhow::Result<()> {
         })?;
         Ok(())
     });
-    INSTALLED.as_ref().map(|()| ()).map_err(|error| anyhow::anyhow!("{error:#}"))
+    INSTALLED.as_ref().copied().map_err(|error| anyhow::anyhow!("{error:#}"))
 }
 
 /// Installs or upgrades the release, with more values.

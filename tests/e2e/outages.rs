@@ -96,6 +96,7 @@ fn fault_94_without_an_api_server_new_connections_work_and_nothing_is_rewritten_
     stage.steps.step("kubectl works again", || until("a page by kubectl", PATIENCE_MINUTE, ready)).unwrap();
     sites.ready().unwrap();
     assert_eq!(versions(a, &stage), before);
+    a.recover().unwrap();
 }
 
 /// FAULTS rows 109 and 110.

@@ -33,7 +33,7 @@ fn fault_46_a_channel_is_black_holed_one_way() {
     let cut = "output meta nfproto ipv6 meta l4proto udp drop";
     // What the far side serves while its answer is lost cannot be opened again: the app has heard the client.
     let (_, later) = one_of_two_fails(&pair, "46 IPv6 black-holed one way", cut);
-    (service, later)
+    assert_eq!(later.failures, 0, "no new streams on a suspect channel: {later:?}");
 }
 
 /// Returns how new connections fared from the fault on, and from the suspicion on.

@@ -1,5 +1,7 @@
 //! Sites in networks of their own: NAT, failures of agents, lines and brokers, and the examples. Needs root; `fault_43_…`
 //! is a row of the fault matrix.
+#![cfg(test)]
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod address_change;
 mod broker;

@@ -209,6 +209,24 @@ impl Cluster {
         until("the API server serves", PATIENCE_MINUTE, asked).map(drop)
     }
 
+    /// Starts Kubernetes' own parts again after an outage of the API server: each would look for it only after up to a
+    /// minute, and whatever comes next needs them.
+    ///
+    /// # Errors
+    /// When one does not come back.
+    pub fn recover(&self) -> anyhow::Result<()> {
+        for service in ["kube-controller-manager", "kube-scheduler"] {
+            run(&["restart", &self.first_node(), service])?;
+        }
+        for node in self.kubectl(&["get", "nodes", "-o", "name"])?.lines() {
+            let node = node.trim_start_matches("node/");
+            run(&["restart", node, "kubelet"])?;
+            run(&["restart", node, "kube-proxy"])?;
+        }
+        self.kubectl(&["-n", "kube-system", "rollout", "restart", "deployment/coredns"])?;
+        self.rolled_out("kube-system", "deployment/coredns")
+    }
+
     /// Writes everything that explains a failure into a folder: objects, events, and the logs of all containers.
     ///
     /// # Errors
