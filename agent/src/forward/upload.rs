@@ -28,19 +28,12 @@ pub(super) async fn upload(
     unsent: Bytes,
     flow: &Flow<'_>,
 ) -> Result<(), Abort> {
-    if !unsent.is_empty() {
-        Box::pin(send.write_chunk(unsent)).await?;
-    }
     let mut stopped = pin!(send.stopped());
+    let mut result = match unsent.is_empty() {
+        true => Ok(Progress::MayCome),
+        false => Box::pin(send.write_chunk(unsent)).await.map(|()| Progress::MayCome),
+    };
     loop {
-        let event = tokio::select! {
-            ready = socket.readable() => ready.map_err(|_| Abort::Local).map(|()| None),
-            reason = &mut stopped => Ok(Some(reason)),
-        };
-        let result = match event? {
-            Some(reason) => Err(reason),
-            None => send_what_is_there(socket, send, flow).await?,
-        };
         match result {
             Ok(Progress::MayCome) => {}
             Ok(Progress::EndOfFile) => {
@@ -53,6 +46,14 @@ pub(super) async fn upload(
             }
             Err(error) => return Err(error.into()),
         }
+        let event = tokio::select! {
+            ready = socket.readable() => ready.map_err(|_| Abort::Local).map(|()| None),
+            reason = &mut stopped => Ok(Some(reason)),
+        };
+        result = match event? {
+            Some(reason) => Err(reason),
+            None => send_what_is_there(socket, send, flow).await?,
+        };
     }
 }
 

@@ -175,6 +175,34 @@ async fn the_task_of_a_connection_is_small() {
 }
 
 #[tokio::test]
+async fn a_far_side_that_wants_no_more_before_all_was_sent_is_heard_to_the_end() {
+    let pair = Pair::connect().await;
+    let ((send, recv), (mut far_send, mut far_recv)) = pair.open(b"x").await;
+    far_recv.stop(ResetCode::NotWanted);
+    far_send.write_chunk(bytes::Bytes::from_static(b"too large")).await.unwrap();
+    far_send.finish();
+    patiently(send.stopped()).await;
+    let (target, mut clients) = handed_over().await;
+    let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+    let copy = Copy {
+        socket: AppStream::dial(&AppSocket::Tcp(target)).await.unwrap(),
+        send,
+        recv,
+        revoked: CancellationToken::new(),
+        idle_timeout: None,
+        unsent: bytes::Bytes::from_static(b"still to be sent"),
+        metrics: metrics.app(Role::Remote, "site/app"),
+    };
+    let copying = tokio::spawn(copy.run());
+    let mut client = patiently(clients.recv()).await.unwrap();
+    let mut answer = Vec::new();
+    patiently(client.read_to_end(&mut answer)).await.unwrap();
+    assert_eq!(answer, b"too large");
+    drop(client);
+    patiently(copying).await.unwrap().unwrap();
+}
+
+#[tokio::test]
 async fn a_slow_reader_holds_back_the_sender_and_nobody_else() {
     let (target, mut apps) = handed_over().await;
     let (world, address) = World::single(target).await;
