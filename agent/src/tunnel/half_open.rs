@@ -18,9 +18,10 @@ const RETRY_BLOCK_FROM: usize = 8;
 const BLOCK_PREFIX_IPV6: u32 = 56;
 
 /// What to do with a new handshake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Admission {
-    Accept,
+    /// It has this place among those under way.
+    Accept(Place),
     Retry,
     Ignore,
 }
@@ -41,20 +42,16 @@ pub(super) struct Place {
 impl HalfOpen {
     /// Decides on a handshake from `address`; `proven` tells whether it answered a token.
     pub(super) fn admit(&self, address: IpAddr, proven: bool) -> Admission {
-        let blocks = self.blocks.lock();
-        let (all, own) = (blocks.values().sum::<usize>(), blocks.get(&block(address)).copied().unwrap_or(0));
+        let (mut blocks, block) = (self.blocks.lock(), block(address));
+        let (all, own) = (blocks.values().sum::<usize>(), blocks.get(&block).copied().unwrap_or(0));
         match (all >= HALF_OPEN_MAX || own >= HALF_OPEN_PER_BLOCK_MAX, all > RETRY_ABOVE || own >= RETRY_BLOCK_FROM) {
             (true, _) => Admission::Ignore,
             (false, true) if !proven => Admission::Retry,
-            _ => Admission::Accept,
+            _ => {
+                *blocks.entry(block).or_default() += 1;
+                Admission::Accept(Place { half_open: self.clone(), block })
+            }
         }
-    }
-
-    /// Takes a place until the returned value is dropped.
-    pub(super) fn enter(&self, address: IpAddr) -> Place {
-        let block = block(address);
-        *self.blocks.lock().entry(block).or_default() += 1;
-        Place { half_open: self.clone(), block }
     }
 }
 
@@ -88,31 +85,36 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// Admits as many handshakes of a host as possible; the rest are what is returned last.
+    fn fill(half_open: &HalfOpen, host: &str, proven: bool) -> (Vec<Place>, Admission) {
+        let mut places = Vec::new();
+        loop {
+            match half_open.admit(address(host), proven) {
+                Admission::Accept(place) => places.push(place),
+                other => return (places, other),
+            }
+        }
+    }
+
     #[test]
     fn one_host_must_prove_its_address_then_waits_while_others_get_in() {
         let half_open = HalfOpen::default();
-        let mut places = Vec::new();
-        for _ in 0..RETRY_BLOCK_FROM {
-            assert_eq!(half_open.admit(address("192.0.2.1"), false), Admission::Accept);
-            places.push(half_open.enter(address("192.0.2.1")));
-        }
-        assert_eq!(half_open.admit(address("192.0.2.1"), false), Admission::Retry);
-        while places.len() < HALF_OPEN_PER_BLOCK_MAX {
-            assert_eq!(half_open.admit(address("192.0.2.1"), true), Admission::Accept);
-            places.push(half_open.enter(address("192.0.2.1")));
-        }
-        assert_eq!(half_open.admit(address("192.0.2.1"), true), Admission::Ignore);
-        assert_eq!(half_open.admit(address("192.0.2.2"), true), Admission::Accept);
-        drop(places);
-        assert_eq!(half_open.admit(address("192.0.2.1"), false), Admission::Accept);
+        let (unproven, next) = fill(&half_open, "192.0.2.1", false);
+        assert!(unproven.len() == RETRY_BLOCK_FROM && matches!(next, Admission::Retry));
+        let (proven, next) = fill(&half_open, "192.0.2.1", true);
+        assert!(unproven.len() + proven.len() == HALF_OPEN_PER_BLOCK_MAX && matches!(next, Admission::Ignore));
+        assert!(matches!(half_open.admit(address("192.0.2.2"), true), Admission::Accept(_)));
+        drop((unproven, proven));
+        assert!(matches!(half_open.admit(address("192.0.2.1"), false), Admission::Accept(_)));
     }
 
     #[test]
     fn there_are_never_more_than_the_maximum_in_all() {
         let half_open = HalfOpen::default();
-        let places: Vec<_> = (0..HALF_OPEN_MAX).map(|i| half_open.enter(address(&format!("198.51.100.{i}")))).collect();
-        assert_eq!(half_open.admit(address("203.0.113.1"), true), Admission::Ignore);
-        drop(places);
+        let hosts = (0..HALF_OPEN_MAX).map(|host| address(&format!("198.51.100.{host}")));
+        let places: Vec<_> = hosts.map(|host| half_open.admit(host, true)).collect();
+        assert!(places.iter().all(|admission| matches!(admission, Admission::Accept(_))));
+        assert!(matches!(half_open.admit(address("203.0.113.1"), true), Admission::Ignore));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::tunnel::channel::Direction;
 use crate::tunnel::endpoint::{Endpoint, EndpointSettings};
-use crate::tunnel::half_open::{Admission, HalfOpen};
+use crate::tunnel::half_open::{Admission, HalfOpen, Place};
 use crate::tunnel::handshake::{self, Authenticated, HandshakeError};
 use crate::tunnel::shard::Shards;
 use crate::tunnel::shared::{ACCEPT_TIMEOUT, Shared};
@@ -168,13 +168,15 @@ impl Listener {
         let address = incoming.remote_address();
         let admission = self.half_open.admit(address.ip(), incoming.remote_address_validated());
         let result = match admission {
-            Admission::Accept => "accepted",
+            Admission::Accept(_) => "accepted",
             Admission::Retry => "retried",
             Admission::Ignore => "ignored",
         };
         self.shared.metrics.handshakes.with_label_values(&[result]).inc();
         match admission {
-            Admission::Accept => drop(connections.spawn_on(self.clone().serve(incoming), &self.runtime)),
+            Admission::Accept(place) => {
+                connections.spawn_on(self.clone().serve(incoming, place), &self.runtime);
+            }
             Admission::Ignore => incoming.ignore(),
             Admission::Retry => {
                 if let Err(error) = incoming.retry() {
@@ -184,8 +186,7 @@ impl Listener {
         }
     }
 
-    async fn serve(self, incoming: quinn::Incoming) {
-        let place = self.half_open.enter(incoming.remote_address().ip());
+    async fn serve(self, incoming: quinn::Incoming, place: Place) {
         let started = Instant::now();
         let remote = incoming.remote_address();
         let connection = match timeout(HANDSHAKE_TIMEOUT, async { incoming.accept()?.await }).await {
