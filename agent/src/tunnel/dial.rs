@@ -162,9 +162,7 @@ impl SiteDialler {
     fn lacks_family(&self, site: &KnownSite) -> bool {
         let live = self.live();
         let lacks = |ipv6: bool| live.iter().all(|used| used.ipv6 != ipv6);
-        site.agents.values().flat_map(|agent| &agent.endpoints).any(|endpoint| {
-            endpoint.transport == Transport::Quic && lacks(endpoint.socket_address().ip().to_canonical().is_ipv6())
-        })
+        self.stated(site).iter().any(|candidate| lacks(candidate.address.is_ipv6()))
     }
 
     /// Waits when the last channel ended soon after it came up; otherwise dialling is proven, and waits begin anew.
@@ -176,12 +174,12 @@ impl SiteDialler {
         }
     }
 
-    /// Makes what is lacking, and tells whether all of it came up.
+    /// Makes what is lacking, and tells whether something was lacking and all of it came up.
     async fn dial_round(&mut self, site: &KnownSite, want: usize) -> bool {
         let candidates = self.candidates(site).await;
         let dials = plan(&self.diallers.shared.agent, &candidates, &self.live(), &self.leaving(), want);
         if dials.is_empty() {
-            return !candidates.is_empty();
+            return false;
         }
         let outcomes = join_all(dials.into_iter().map(|dial| self.dial(site, dial))).await;
         let mut errors: Vec<String> = Vec::new();
@@ -238,7 +236,8 @@ impl SiteDialler {
         }
     }
 
-    async fn candidates(&mut self, site: &KnownSite) -> Vec<Candidate> {
+    /// Returns the addresses that the site states of itself, but for those that led back here.
+    fn stated(&self, site: &KnownSite) -> Vec<Candidate> {
         let stated = site.agents.iter().flat_map(|(id, agent)| {
             let quic = agent.endpoints.iter().filter(|endpoint| endpoint.transport == Transport::Quic);
             quic.map(|endpoint| Candidate {
@@ -248,15 +247,24 @@ impl SiteDialler {
                 priority: endpoint.priority,
             })
         });
-        let mut candidates: Vec<Candidate> = stated.collect();
+        self.without_reflections(stated.collect())
+    }
+
+    fn without_reflections(&self, mut candidates: Vec<Candidate>) -> Vec<Candidate> {
+        let (reflections, now) = (self.diallers.shared.reflections.lock(), Instant::now());
+        candidates.retain(|candidate| !reflections.contains(&candidate.address, now));
+        candidates
+    }
+
+    /// Returns every address of the site to dial.
+    async fn candidates(&mut self, site: &KnownSite) -> Vec<Candidate> {
+        let mut candidates = self.stated(site);
         for address in self.resolve(&site.static_addresses).await {
             if !candidates.iter().any(|candidate| candidate.address == address) {
                 candidates.push(Candidate { agent: None, address, scope: Scope::Agent, priority: 0 });
             }
         }
-        let (reflections, now) = (self.diallers.shared.reflections.lock(), Instant::now());
-        candidates.retain(|candidate| !reflections.contains(&candidate.address, now));
-        candidates
+        self.without_reflections(candidates)
     }
 
     /// Resolves configured names; the last answer is used while resolution fails.
