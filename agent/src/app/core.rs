@@ -213,7 +213,9 @@ impl Core {
     }
 
     pub(super) fn save_peers(&self) {
-        self.peers.read(|directory| self.store.save_peers(directory));
+        // The disk may be slow, and handshakes look into the directory.
+        let rendered = self.peers.read(render_peers);
+        self.store.save_peers(&rendered);
     }
 
     pub(super) fn watch_changes(&self) -> watch::Receiver<u64> {

@@ -12,7 +12,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(2);
 pub(super) async fn save_peers(core: Arc<Core>) {
     let mut changes = core.peers.subscribe();
     while changes.changed().await.is_ok() {
-        core.save_peers();
+        let saving = core.clone();
+        // A panic was told by the hook.
+        tokio::task::spawn_blocking(move || saving.save_peers()).await.ok();
         // What changes meanwhile ends the next wait at once.
         tokio::time::sleep(SAVE_EVERY).await;
     }

@@ -149,8 +149,8 @@ impl Store {
     }
 
     /// Saves what is known of peers. The caller decides how often.
-    pub fn save_peers(&self, directory: &Directory) {
-        self.write(PEERS_FILE, &render_peers(directory));
+    pub fn save_peers(&self, rendered: &[u8]) {
+        self.write(PEERS_FILE, rendered);
     }
 
     /// Returns the changes that were made over the API, as they were saved.

@@ -78,7 +78,7 @@ fn peers_and_their_replay_marks_outlive_a_restart() {
         let (store, mut directory) = (Store::open(&location(&temporary)).unwrap(), directory());
         directory.learn(&newer, Source::MessageChannel, now()).unwrap();
         directory.bind(&"home".parse().unwrap(), &site_key(1).public()).unwrap();
-        store.save_peers(&directory);
+        store.save_peers(&render_peers(&directory));
     }
     let (store, mut directory) = (Store::open(&location(&temporary)).unwrap(), directory());
     store.load_peers(&mut directory, now());
@@ -111,7 +111,7 @@ fn one_damaged_statement_costs_only_itself() {
     let store = Store::open(&location(&temporary)).unwrap();
     let mut known = directory();
     known.learn(&signed(&site_key(1), "home", "node-1", (5, 1)), Source::MessageChannel, now()).unwrap();
-    store.save_peers(&known);
+    store.save_peers(&render_peers(&known));
     let path = temporary.path().join("state/peers.json");
     let text = fs::read_to_string(&path).unwrap().replace("\"statements\":[", "\"statements\":[\"AAAA\",");
     fs::write(&path, text).unwrap();
@@ -125,7 +125,7 @@ fn a_state_directory_that_goes_away_degrades_and_comes_back() {
     let temporary = TempDir::new().unwrap();
     let store = Store::open(&location(&temporary)).unwrap();
     fs::remove_dir_all(temporary.path().join("state")).unwrap();
-    store.save_peers(&directory());
+    store.save_peers(&render_peers(&directory()));
     assert!(store.is_degraded() && !store.save_api_changes(b"{}"));
     fs::create_dir(temporary.path().join("state")).unwrap();
     assert!(store.save_api_changes(b"{}") && !store.is_degraded());
