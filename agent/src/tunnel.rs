@@ -3,6 +3,7 @@
 //! In: the directory of known sites, the mesh keys, this site's own statement and what it exposes. Out: streams, opened
 //! through [`StreamOpener`] and served through [`ServeStream`], and the status of every channel.
 
+mod admitted;
 mod catalogue;
 mod channel;
 mod claims;
@@ -16,6 +17,7 @@ mod endpoint;
 mod frame;
 mod half_open;
 mod handshake;
+mod lagging;
 mod listen;
 mod memory;
 mod metrics;
@@ -58,6 +60,7 @@ use crate::tunnel::collector::ChannelCollector;
 use crate::tunnel::dial::{DialErrors, Diallers};
 use crate::tunnel::dial_pool::DialPool;
 use crate::tunnel::endpoint::EndpointSettings;
+use crate::tunnel::lagging::LaggingCredit;
 use crate::tunnel::listen::Listeners;
 use crate::tunnel::metrics::Metrics;
 use crate::tunnel::registry::Registry;
@@ -67,6 +70,7 @@ use crate::tunnel::windows::Windows;
 
 pub use channel::{Channel, Direction, Health};
 pub use frame::CatalogueEntry;
+pub use lagging::{LAGS_AFTER, Lag};
 pub use listen::{SocketState, SocketStates};
 pub use open::{IncomingStream, OpenError, OpenedStream, ProviderState, ReadyChannel, ServeStream, StreamOpener};
 pub use repeat::{Claim, Claimed, Course};
@@ -158,6 +162,7 @@ impl Tunnels {
             serve: settings.serve,
             metrics,
             windows,
+            lagging: LaggingCredit::new(windows),
             cancel: CancellationToken::new(),
             draining: CancellationToken::new(),
             tasks: TaskTracker::new(),

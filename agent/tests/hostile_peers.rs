@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use serde_json::{Value, json};
 use support::raw::{RawPeer, closed, read, write};
-use support::{Agent, Options, PATIENCE, ring, static_peer};
+use support::{Agent, Options, PATIENCE, exposed, ring, static_peer};
 use tokio::time::timeout;
 use wovenet_agent::peer::{SiteKey, site_key};
 use wovenet_config::key::PublicKey;
@@ -298,4 +298,27 @@ async fn fault_90_a_member_that_opens_a_connection_for_each_of_many_slots_is_cap
     let other = Agent::start(Options { listens: false, ..Options::new("other") });
     other.knows(&[&a]).await;
     other.connected("a", 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_denied_member_that_takes_no_more_control_frames_is_cut_off_within_two_seconds() {
+    let a = Agent::start(Options::new("a"));
+    let mut deaf = RawPeer::new("deaf", ring(1, None));
+    let mut transport = quinn::TransportConfig::default();
+    transport.stream_receive_window(quinn::VarInt::from_u32(8 * 1024));
+    deaf.transport = Arc::new(transport);
+    let joined = deaf.join(&a, 0).await.unwrap();
+    a.connected("deaf", 1).await;
+    // The catalogue is longer than what the member grants, and nobody reads it.
+    let apps = (0..2_000).map(|app| exposed(&format!("app-{app}"))).collect();
+    a.exposed.send_replace(Arc::new(apps));
+    let mut blocked = joined.connection.stats().frame_rx.stream_data_blocked;
+    while blocked == 0 {
+        tokio::task::yield_now().await;
+        blocked = joined.connection.stats().frame_rx.stream_data_blocked;
+    }
+    let denied = Instant::now();
+    a.peers.update(|directory| directory.reconfigure(a.trust, &[], &[deaf.key.public()]));
+    closed(&joined.connection).await;
+    assert!(denied.elapsed() < Duration::from_secs(2), "{:?}", denied.elapsed());
 }

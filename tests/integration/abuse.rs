@@ -2,12 +2,16 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use wovenet_tests::mesh::{MANY_FILES, Mesh, Site};
 use wovenet_tests::until::{PATIENCE, until};
 
 use crate::apps;
 use crate::clients::{ask, connect, echoes, refused, reset};
+
+/// Longer than it takes to fill all windows.
+const WINDOWS_FILL: Duration = Duration::from_secs(3);
 
 /// A site with apps of every kind, and one that uses them.
 fn pair(mesh: &Mesh) -> (Site, Site) {
@@ -42,6 +46,30 @@ fn b1_aborted_downloads_leave_the_tunnel_as_it_was() {
     }
     home.quiet().unwrap();
     office.quiet().unwrap();
+}
+
+#[test]
+fn clients_that_read_nothing_hold_back_nobody_else_and_get_all_when_they_read() {
+    let mesh = Mesh::start().unwrap();
+    let office = mesh.site("office").unwrap().listening().unwrap().exposes("torrent", apps::torrent());
+    let _office = mesh.run(office.exposes("echo", apps::echo())).unwrap();
+    let home = mesh.site("home").unwrap().uses("office", "torrent").unwrap();
+    let mut home = home.uses("office", "echo").unwrap();
+    home.extra = "tunnel: {channelsPerSite: 1}\n".to_owned();
+    let home = mesh.run(home).unwrap();
+    home.connected("office", 1).unwrap();
+    let local = home.local("office/torrent");
+    let idle: Vec<_> = (0..3).map(|_| connect(local)).collect();
+    let begun = Instant::now();
+    while begun.elapsed() < WINDOWS_FILL {
+        let asked = Instant::now();
+        assert_eq!(ask(home.local("office/echo"), &[1; 100_000]).unwrap().len(), 100_000);
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+    }
+    for mut client in idle {
+        client.read_exact(&mut vec![0; 32 * 1024 * 1024]).unwrap();
+    }
+    assert_eq!(home.metric("wovenet_agent_tunnel_channels_ended_total", &[]).unwrap(), 0.0);
 }
 
 #[test]

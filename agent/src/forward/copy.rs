@@ -34,19 +34,22 @@ pub(super) enum Abort {
     /// No bytes for longer than the idle timeout.
     #[error("the stream was idle for too long")]
     Idle,
+    /// The local end takes nothing, as those of too many other streams.
+    #[error("the local end reads too slowly, and so do too many others")]
+    Lagging,
 }
 
 impl Abort {
     /// Returns the label of a stream that ended so.
     pub(super) fn result(&self) -> StreamResult {
         match self {
-            Self::Local | Self::Far(_) | Self::Revoked | Self::Idle => StreamResult::Reset,
+            Self::Local | Self::Far(_) | Self::Revoked | Self::Idle | Self::Lagging => StreamResult::Reset,
         }
     }
 
     pub(super) fn code(&self) -> ResetCode {
         match self {
-            Self::Local | Self::Far(_) => ResetCode::AppReset,
+            Self::Local | Self::Far(_) | Self::Lagging => ResetCode::AppReset,
             Self::Revoked => ResetCode::Revoked,
             Self::Idle => ResetCode::Idle,
         }

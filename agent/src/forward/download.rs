@@ -1,14 +1,16 @@
 //! The other direction of a stream: from the tunnel to the local connection.
 
 use std::io::{ErrorKind, IoSlice};
+use std::pin::pin;
 
 use bytes::{Buf, Bytes};
 use futures_util::FutureExt;
+use tokio::time::timeout;
 
 use crate::forward::app_stream::AppStream;
 use crate::forward::copy::Abort;
 use crate::forward::flow::{BUFFER_MAX_BYTES, Flow};
-use crate::tunnel::RecvHalf;
+use crate::tunnel::{LAGS_AFTER, RecvHalf};
 
 /// The most chunks that one system call writes. A chunk is about one packet.
 const BATCH_CHUNKS: usize = 32;
@@ -16,7 +18,8 @@ const BATCH_CHUNKS: usize = 32;
 /// Writes until the far side's end of file, which it passes on.
 pub(super) async fn download(socket: &AppStream, recv: &mut RecvHalf, flow: &Flow<'_>) -> Result<(), Abort> {
     while let Some(first) = recv.read_chunk(BUFFER_MAX_BYTES).await? {
-        write_batch(socket, gather(first, recv), flow).await?;
+        let batch = gather(first, recv);
+        write_batch(socket, batch, recv, flow).await?;
     }
     socket.shutdown_write().map_err(|_| Abort::Local)
 }
@@ -33,7 +36,7 @@ fn gather(first: Bytes, recv: &mut RecvHalf) -> Vec<Bytes> {
     batch
 }
 
-async fn write_batch(socket: &AppStream, mut batch: Vec<Bytes>, flow: &Flow<'_>) -> Result<(), Abort> {
+async fn write_batch(socket: &AppStream, mut batch: Vec<Bytes>, recv: &RecvHalf, flow: &Flow<'_>) -> Result<(), Abort> {
     let mut done = 0;
     while done < batch.len() {
         match try_write(socket, &batch[done..]) {
@@ -42,12 +45,26 @@ async fn write_batch(socket: &AppStream, mut batch: Vec<Bytes>, flow: &Flow<'_>)
                 done += advance(&mut batch[done..], written);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                socket.writable().await.map_err(|_| Abort::Local)?;
+                // Boxed, as are all rare waits.
+                Box::pin(writable(socket, recv)).await?;
             }
             Err(_) => return Err(Abort::Local),
         }
     }
     Ok(())
+}
+
+/// Waits until the local end takes more; one that lags holds back no other stream.
+async fn writable(socket: &AppStream, recv: &RecvHalf) -> Result<(), Abort> {
+    let mut writable = pin!(socket.writable());
+    let ready = match timeout(LAGS_AFTER, &mut writable).await {
+        Ok(ready) => ready,
+        Err(_) => {
+            let _lag = recv.lag().ok_or(Abort::Lagging)?;
+            writable.await
+        }
+    };
+    ready.map_err(|_| Abort::Local)
 }
 
 fn try_write(socket: &AppStream, chunks: &[Bytes]) -> std::io::Result<usize> {

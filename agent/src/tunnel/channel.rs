@@ -15,6 +15,7 @@ use wovenet_config::name::AppName;
 use crate::peer::{KeyId, PeerIdentity};
 use crate::tunnel::claims::Claims;
 use crate::tunnel::frame::{CatalogueEntry, Slot};
+use crate::tunnel::lagging::{ChannelCredit, Lag, LaggingCredit};
 use crate::tunnel::open::{IncomingStream, OpenedStream};
 use crate::tunnel::reassembly::Budget;
 use crate::tunnel::registry::Registry;
@@ -105,6 +106,7 @@ pub(super) struct ChannelParts {
     pub(super) runtime: Handle,
     /// The window that the peer has, in bytes; as much may wait for its turn.
     pub(super) receive_window: u32,
+    pub(super) lagging: LaggingCredit,
 }
 
 /// A live channel.
@@ -133,6 +135,7 @@ pub(super) struct StreamCounts {
     accepted: AtomicU64,
     ended: Notify,
     reassembly: Budget,
+    credit: Option<Arc<ChannelCredit>>,
 }
 
 /// Counts a stream as active for as long as one of its halves lives.
@@ -148,6 +151,11 @@ impl StreamGuard {
     /// Returns what the channel's streams may hold before its turn.
     pub(super) fn budget(&self) -> &Budget {
         &self.0.reassembly
+    }
+
+    /// Notes that the stream's local end lags; `None` when too many do.
+    pub(super) fn lag(&self) -> Option<Lag> {
+        self.0.credit.as_ref().map_or_else(|| Some(Lag::alone()), ChannelCredit::lag)
     }
 }
 
@@ -186,6 +194,7 @@ impl Drop for Opening<'_> {
 impl Channel {
     pub(super) fn new(parts: ChannelParts) -> Arc<Self> {
         let reassembly = Budget::new(parts.receive_window);
+        let credit = Some(ChannelCredit::new(parts.connection.clone(), parts.lagging.clone()));
         let mut exported = ChannelName::default();
         let name = parts.connection.export_keying_material(&mut exported, NAME_LABEL, b"").ok().map(|()| exported);
         Arc::new(Self {
@@ -198,7 +207,7 @@ impl Channel {
             name,
             claims: Mutex::default(),
             drain_wanted: Notify::new(),
-            streams: Arc::new(StreamCounts { reassembly, ..StreamCounts::default() }),
+            streams: Arc::new(StreamCounts { reassembly, credit, ..StreamCounts::default() }),
             catalogue: RwLock::new(None),
             proven_keys: RwLock::default(),
         })

@@ -8,6 +8,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::peer::{KeyId, SignedStatement};
+use crate::tunnel::admitted::{Admitted, holds_one_of, judge};
 use crate::tunnel::catalogue::{self, Catalogue};
 use crate::tunnel::channel::{Channel, CloseCode, Direction};
 use crate::tunnel::frame::{self, Binary, Control, FrameError, KEY_IDS_MAX};
@@ -212,9 +213,21 @@ impl<'a> ControlStream<'a> {
         }
     }
 
-    /// Writes a frame; a peer that takes none for as long as a dead one is dead.
+    /// Writes a frame. A peer that takes none for as long as a dead one is dead, and is cut off as soon as it is no longer
+    /// admitted.
     async fn send(&mut self, frame: &Control) -> Result<(), End> {
-        match timeout(DEAD_AFTER, frame::write(&mut self.send, frame)).await {
+        let admitted = Admitted {
+            shared: self.shared,
+            channel: self.channel,
+            statement: &self.statement,
+            unproven: &self.unproven,
+        };
+        let written = tokio::select! {
+            biased;
+            written = timeout(DEAD_AFTER, frame::write(&mut self.send, frame)) => written,
+            () = admitted.ended() => return Err(End::Revoked),
+        };
+        match written {
             Err(_) => Err(End::Dead),
             Ok(Err(FrameError::Ended)) => Err(End::Lost),
             Ok(Err(error)) => {
@@ -332,8 +345,7 @@ impl<'a> ControlStream<'a> {
         for (key_id, proof) in std::mem::take(&mut self.unproven) {
             self.take_proof(&key_id.into(), proof);
         }
-        let ring = self.shared.ring.borrow().clone();
-        if !self.channel.proven_keys().iter().any(|id| ring.find(*id).is_some()) {
+        if !holds_one_of(&self.shared.ring.borrow(), self.channel.proven_keys()) {
             return Err(End::Revoked);
         }
         self.prove_keys().await
@@ -341,10 +353,7 @@ impl<'a> ControlStream<'a> {
 
     /// Acts on a changed directory: a denied or renamed peer is cut off.
     fn judge_again(&self) -> Result<(), End> {
-        self.shared.judge(&self.statement).map_err(|cause| {
-            tracing::warn!(site = %self.channel.peer().name, channel = self.channel.id(), cause, "the peer is no longer admitted");
-            End::Revoked
-        })
+        if judge(self.shared, self.channel, &self.statement) { Ok(()) } else { Err(End::Revoked) }
     }
 
     /// Says go-away when this side drains, and tells whether every stream has ended at both sides: at one alone, its last

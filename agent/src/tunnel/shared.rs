@@ -14,6 +14,7 @@ use crate::peer::directory::Source;
 use crate::peer::{AgentId, MeshKeyRing, Peers, SignedStatement, SiteKey};
 use crate::tunnel::channel::{Channel, ChannelParts, CloseCode, Direction};
 use crate::tunnel::handshake::{Authenticated, Credentials, HandshakeError};
+use crate::tunnel::lagging::LaggingCredit;
 use crate::tunnel::metrics::Metrics;
 use crate::tunnel::open::ServeStream;
 use crate::tunnel::reflections::Reflections;
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub(super) serve: ServeStream,
     pub(super) metrics: Metrics,
     pub(super) windows: Windows,
+    pub(super) lagging: LaggingCredit,
     pub(super) cancel: CancellationToken,
     /// Cancelled when this agent goes away: no channel comes up from then on, those that are up drain.
     pub(super) draining: CancellationToken,
@@ -84,6 +86,7 @@ impl Shared {
             connection: connection.clone(),
             runtime,
             receive_window: self.windows.receive,
+            lagging: self.lagging.clone(),
         });
         let bound = self.peers.update(|directory| directory.bind(&name, &key));
         bound.map_err(|refusal| HandshakeError::Refused(refusal.to_string()))?;

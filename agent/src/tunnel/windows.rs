@@ -15,6 +15,10 @@ pub(super) const WINDOW_MIN: u32 = 256 * 1024;
 /// The part of the memory that the window of one channel may take. A channel takes up to three: received and not read,
 /// read and not in order, sent and not acknowledged.
 const MEMORY_PART: u64 = 64;
+/// The part of the memory that streams whose local end lags may take, over all channels.
+const LAGGING_MEMORY_PART: u64 = 4;
+/// The most such streams, however much memory there is, and the least.
+const LAGGING_STREAMS: std::ops::RangeInclusive<u64> = 4..=1_024;
 
 /// The windows of every channel of this process, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +27,8 @@ pub struct Windows {
     pub receive: u32,
     /// What is kept until it is acknowledged, over all streams.
     pub send: u64,
+    /// How many streams may hold a whole window each, as their local end does not take it, over all channels.
+    pub lagging_streams: u32,
 }
 
 impl Windows {
@@ -31,7 +37,9 @@ impl Windows {
         let product = BANDWIDTH * ROUND_TRIP.as_millis() as u64 / 1_000;
         let share = memory.map_or(u64::MAX, |memory| memory / MEMORY_PART);
         let window = u32::try_from(product.min(share)).unwrap_or(WINDOW_MAX).clamp(WINDOW_MIN, WINDOW_MAX);
-        Self { receive: window, send: window.into() }
+        let lagging = memory.map_or(u64::MAX, |memory| memory / LAGGING_MEMORY_PART / u64::from(window));
+        let lagging = lagging.clamp(*LAGGING_STREAMS.start(), *LAGGING_STREAMS.end());
+        Self { receive: window, send: window.into(), lagging_streams: lagging as u32 }
     }
 
     /// Returns the windows for this process.
@@ -53,6 +61,8 @@ mod tests {
         assert_eq!(Windows::new(Some(8_192 * MEBIBYTE)).receive, 16_000_000);
         assert_eq!(u64::from(Windows::new(Some(256 * MEBIBYTE)).receive), 4 * MEBIBYTE);
         assert_eq!(Windows::new(Some(0)).receive, WINDOW_MIN);
+        assert_eq!(Windows::new(Some(256 * MEBIBYTE)).lagging_streams, 16);
+        assert_eq!(Windows::new(Some(0)).lagging_streams, 4);
     }
 
     proptest! {

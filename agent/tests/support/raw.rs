@@ -22,6 +22,7 @@ pub struct RawPeer {
     pub name: &'static str,
     pub ring: MeshKeyRing,
     pub endpoint: quinn::Endpoint,
+    pub transport: Arc<quinn::TransportConfig>,
 }
 
 /// What was said until the channel was accepted.
@@ -40,7 +41,7 @@ impl RawPeer {
 
     pub fn with_key(name: &'static str, ring: MeshKeyRing, key: SiteKey) -> Self {
         let endpoint = quinn::Endpoint::client(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).unwrap();
-        Self { key, name, ring, endpoint }
+        Self { key, name, ring, endpoint, transport: Arc::default() }
     }
 
     /// Makes a TLS connection and nothing more.
@@ -54,7 +55,8 @@ impl RawPeer {
         tls: rustls::ClientConfig,
         address: SocketAddr,
     ) -> Result<quinn::Connection, quinn::ConnectionError> {
-        let client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+        let mut client = quinn::ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls).unwrap()));
+        client.transport_config(self.transport.clone());
         let connecting = self.endpoint.connect_with(client, address, "wovenet").unwrap();
         tokio::time::timeout(PATIENCE, connecting).await.unwrap()
     }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 
 use crate::tunnel::channel::StreamGuard;
+use crate::tunnel::lagging::Lag;
 use crate::tunnel::reassembly::Reassembly;
 use crate::tunnel::stream::{ResetCode, StreamError};
 
@@ -82,6 +83,12 @@ impl RecvHalf {
         self.forget();
         // The only error is that the half is already closed.
         self.stream.stop(code.code()).ok();
+    }
+
+    /// Notes that nobody takes what has come, until the returned value is dropped; `None` when that holds for too many
+    /// streams, and this one has to end so that others go on.
+    pub fn lag(&self) -> Option<Lag> {
+        self.guard.lag()
     }
 
     fn poll_chunk(&mut self, context: &mut Context<'_>, max_bytes: usize) -> Poll<Result<Option<Bytes>, StreamError>> {
