@@ -5,18 +5,20 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::ArcSwapOption;
 use tokio::sync::watch;
 use wovenet_config::tunnel::{LocalSocket, PublicAddress, Tunnel};
 
 use crate::discovery::addresses::Addresses;
-use crate::discovery::network::interface_addresses;
+use crate::discovery::network;
 use crate::forward::NodeAddresses;
 use crate::peer::{EndpointAddress, OwnStatement};
 use crate::tunnel::{SocketState, SocketStates, TunnelHandle};
 
 /// The least time between two looks that late or lost channels cause: the pages asked belong to others.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// Time until the addresses of this host are listed again when that failed.
+const LIST_AGAIN_AFTER: Duration = Duration::from_secs(5);
 
 /// Follows sockets and network until the agent ends; only sockets that listen are stated.
 pub(super) async fn follow(
@@ -108,22 +110,26 @@ fn state(own: &watch::Sender<OwnStatement>, endpoints: Vec<EndpointAddress>) {
     });
 }
 
-/// Keeps the node's own addresses, which range apps must not reach, and returns what tells them.
+/// Keeps the node's own addresses, which range apps must not reach, and returns what tells them once they are known.
 pub(super) fn node_addresses(mut network: watch::Receiver<u64>) -> NodeAddresses {
-    let known: Arc<ArcSwap<Vec<IpAddr>>> = Arc::default();
+    let known: Arc<ArcSwapOption<Vec<IpAddr>>> = Arc::default();
     let kept = known.clone();
     tokio::spawn(async move {
         loop {
-            match interface_addresses().await {
-                Ok(addresses) => kept.store(Arc::new(addresses)),
-                Err(error) => tracing::warn!(%error, "cannot list the addresses of this host"),
+            match network::own_addresses().await {
+                Ok(addresses) => kept.store(Some(Arc::new(addresses))),
+                Err(error) => {
+                    tracing::warn!(%error, "cannot list the addresses of this host; without a list, members of ranges are refused");
+                    tokio::time::sleep(LIST_AGAIN_AFTER).await;
+                    continue;
+                }
             }
             if network.changed().await.is_err() {
                 return;
             }
         }
     });
-    Arc::new(move || known.load().as_ref().clone())
+    Arc::new(move || known.load().as_deref().cloned())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use wovenet_config::tunnel::{LocalSocket, PublicAddress};
 
 use super::detect::{http, stun};
-use super::network::interface_addresses;
+use super::network::reachable_addresses;
 use crate::backoff::{Backoff, BackoffLimits};
 use crate::peer::statement::{ENDPOINTS_MAX, EndpointAddress, Learned, Transport};
 use crate::peer::usable::{is_unicast, usable};
@@ -146,7 +146,7 @@ async fn look_up_one(socket: &LocalSocket) -> Option<Vec<IpAddr>> {
         PublicAddress::OfNode(_) => return Some(Vec::new()),
         PublicAddress::Listen if !socket.listen.ip().is_unspecified() => return Some(vec![socket.listen.ip()]),
         PublicAddress::Listen => {
-            let listed = interface_addresses().await.map(|all| of_wildcard(&all));
+            let listed = reachable_addresses().await.map(|all| of_wildcard(&all));
             listed.map_err(|error| error.to_string())
         }
         PublicAddress::Http(url) => http::detect(url).await.map(|address| vec![address]).map_err(|e| e.to_string()),

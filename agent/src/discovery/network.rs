@@ -13,7 +13,7 @@ use netlink_sys::{AsyncSocket, AsyncSocketExt, SocketAddr, TokioSocket};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use interface_address::{Dump, dump_request, parse};
+use interface_address::{Dump, InterfaceAddress, dump_request, parse};
 
 /// How long the network must be quiet before a change is told.
 pub const DEBOUNCE: Duration = Duration::from_millis(200);
@@ -78,11 +78,25 @@ async fn receive(socket: &TokioSocket) -> io::Result<()> {
 ///
 /// # Errors
 /// When the kernel does not answer.
-pub async fn interface_addresses() -> io::Result<Vec<IpAddr>> {
-    tokio::time::timeout(DUMP_TIMEOUT, dump()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+pub async fn reachable_addresses() -> io::Result<Vec<IpAddr>> {
+    list(InterfaceAddress::is_reachable).await
 }
 
-async fn dump() -> io::Result<Vec<IpAddr>> {
+/// Returns every address at which this host meets itself, those of its bridges to containers included.
+///
+/// # Errors
+/// When the kernel does not answer.
+pub async fn own_addresses() -> io::Result<Vec<IpAddr>> {
+    list(InterfaceAddress::is_of_host).await
+}
+
+async fn list(wanted: fn(&InterfaceAddress) -> bool) -> io::Result<Vec<IpAddr>> {
+    let listed =
+        tokio::time::timeout(DUMP_TIMEOUT, dump()).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    Ok(listed?.into_iter().filter(wanted).map(|one| one.address).collect())
+}
+
+async fn dump() -> io::Result<Vec<InterfaceAddress>> {
     let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
     socket.socket_mut().bind_auto()?;
     socket.socket_ref().connect(&SocketAddr::new(0, 0))?;
@@ -105,7 +119,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_kernel_lists_the_loopback_address() {
-        let addresses = interface_addresses().await.unwrap();
+        let addresses = own_addresses().await.unwrap();
         assert!(addresses.iter().any(IpAddr::is_loopback), "{addresses:?}");
     }
 

@@ -39,12 +39,13 @@ impl Cause {
     }
 }
 
-/// Decides on one stream. `app` is what is exposed under the header's name; `node_addresses` are this node's own.
+/// Decides on one stream. `app` is what is exposed under the header's name; `node_addresses` are this node's own, once they
+/// are known: until then a range is reached only where it names addresses one by one.
 pub(super) fn decide(
     app: Option<&ExposedApp>,
     peer: &PeerIdentity,
     header: &StreamHeader,
-    node_addresses: impl FnOnce() -> Vec<IpAddr>,
+    node_addresses: impl FnOnce() -> Option<Vec<IpAddr>>,
 ) -> Result<AppSocket, Cause> {
     let app = app.ok_or(Cause::UnknownApp)?;
     if !app.allowed_sites.admits(&peer.name, &peer.site) {
@@ -66,13 +67,14 @@ fn named_port(ports: &[(PortName, AppSocket)], wanted: &PortName) -> Result<AppS
 fn range_member(
     range: &TargetRange,
     target: Option<&str>,
-    node_addresses: impl FnOnce() -> Vec<IpAddr>,
+    node_addresses: impl FnOnce() -> Option<Vec<IpAddr>>,
 ) -> Result<AppSocket, Cause> {
     let address = parse_target(target.ok_or(Cause::TargetMissing)?).ok_or(Cause::TargetMalformed)?;
     if !range.contains(address) {
         return Err(Cause::TargetOutside);
     }
-    let special = is_special(address.ip()) || node_addresses().iter().any(|own| own.to_canonical() == address.ip());
+    let is_own = |own: Vec<IpAddr>| own.iter().any(|own| own.to_canonical() == address.ip());
+    let special = is_special(address.ip()) || node_addresses().is_none_or(is_own);
     if special && !range.names_exactly(address.ip()) {
         return Err(Cause::TargetDenied);
     }

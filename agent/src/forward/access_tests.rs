@@ -36,7 +36,7 @@ fn header(port: Option<&str>, target: Option<&str>) -> StreamHeader {
 
 fn decide_range(addresses: &[&str], target: &str) -> Result<AppSocket, Cause> {
     let app = app(range(addresses, 1..=65535));
-    decide(Some(&app), &peer(), &header(None, Some(target)), || vec![NODE.parse().unwrap()])
+    decide(Some(&app), &peer(), &header(None, Some(target)), || Some(vec![NODE.parse().unwrap()]))
 }
 
 fn tcp(text: &str) -> AppSocket {
@@ -46,15 +46,15 @@ fn tcp(text: &str) -> AppSocket {
 #[test]
 fn an_unknown_app_and_a_site_that_is_not_listed_are_refused() {
     let header = header(None, None);
-    assert_eq!(decide(None, &peer(), &header, Vec::new), Err(Cause::UnknownApp));
+    assert_eq!(decide(None, &peer(), &header, || Some(Vec::new())), Err(Cause::UnknownApp));
     let mut app = app(Target::Single(tcp("127.0.0.1:80")));
     app.allowed_sites = AllowedSites::Only(BTreeSet::from([SiteReference::Name("paris".parse().unwrap())]));
-    assert_eq!(decide(Some(&app), &peer(), &header, Vec::new), Err(Cause::SiteNotAllowed));
+    assert_eq!(decide(Some(&app), &peer(), &header, || Some(Vec::new())), Err(Cause::SiteNotAllowed));
     let other = SiteId::from_hash(&[9; 32]);
     app.allowed_sites = AllowedSites::Only(BTreeSet::from([SiteReference::Id(other)]));
-    assert_eq!(decide(Some(&app), &peer(), &header, Vec::new), Err(Cause::SiteNotAllowed));
+    assert_eq!(decide(Some(&app), &peer(), &header, || Some(Vec::new())), Err(Cause::SiteNotAllowed));
     app.allowed_sites = AllowedSites::Only(BTreeSet::from([SiteReference::Id(peer().site)]));
-    assert_eq!(decide(Some(&app), &peer(), &header, Vec::new), Ok(tcp("127.0.0.1:80")));
+    assert_eq!(decide(Some(&app), &peer(), &header, || Some(Vec::new())), Ok(tcp("127.0.0.1:80")));
     assert_eq!(app.connect_timeout, Duration::from_secs(10));
 }
 
@@ -63,7 +63,7 @@ fn a_port_name_selects_among_several_and_any_name_means_the_only_one() {
     let ports = vec![("http".parse().unwrap(), tcp("10.0.0.1:80")), ("grpc".parse().unwrap(), tcp("10.0.0.1:90"))];
     let several = app(Target::Ports(ports));
     let single = app(Target::Single(tcp("10.0.0.1:80")));
-    let ask = |app: &ExposedApp, port| decide(Some(app), &peer(), &header(port, None), Vec::new);
+    let ask = |app: &ExposedApp, port| decide(Some(app), &peer(), &header(port, None), || Some(Vec::new()));
     assert_eq!(ask(&several, Some("grpc")), Ok(tcp("10.0.0.1:90")));
     assert_eq!(ask(&several, Some("ssh")), Err(Cause::NoSuchPort));
     assert_eq!(ask(&several, None), Err(Cause::NoSuchPort));
@@ -112,13 +112,13 @@ fn fault_67_what_is_no_plain_address_and_port_is_malformed() {
         assert_eq!(decide_range(&["0.0.0.0/0", "::/0"], text), Err(Cause::TargetMalformed), "{text:?}");
     }
     let app = app(range(&["0.0.0.0/0"], 1..=65535));
-    assert_eq!(decide(Some(&app), &peer(), &header(None, None), Vec::new), Err(Cause::TargetMissing));
+    assert_eq!(decide(Some(&app), &peer(), &header(None, None), || Some(Vec::new())), Err(Cause::TargetMissing));
 }
 
 #[test]
 fn fault_67_port_zero_is_outside_every_range() {
     let app = app(range(&["10.0.0.0/8"], 0..=65535));
-    let answer = decide(Some(&app), &peer(), &header(None, Some("10.0.0.1:0")), Vec::new);
+    let answer = decide(Some(&app), &peer(), &header(None, Some("10.0.0.1:0")), || Some(Vec::new()));
     assert_eq!(answer, Err(Cause::TargetOutside));
 }
 
@@ -171,7 +171,7 @@ proptest! {
         let ports = low..=low.saturating_add(span);
         let app = app(range(&[&block.to_string()], ports.clone()));
         let target = SocketAddr::new(address, port).to_string();
-        let answer = decide(Some(&app), &peer(), &header(None, Some(&target)), || vec![NODE.parse().unwrap()]);
+        let answer = decide(Some(&app), &peer(), &header(None, Some(&target)), || Some(vec![NODE.parse().unwrap()]));
         let folded = address.to_canonical();
         let inside = matches!(folded, IpAddr::V4(v4) if block.contains(&v4)) && ports.contains(&port) && port != 0;
         let denied = prefix < 32 && (is_special(folded) || folded.to_string() == NODE);
@@ -191,4 +191,14 @@ proptest! {
             Err(_) => {}
         }
     }
+}
+
+#[test]
+fn until_the_nodes_addresses_are_known_a_range_is_reached_only_where_it_names_them_one_by_one() {
+    let ask = |addresses: &[&str]| {
+        let app = app(range(addresses, 1..=65535));
+        decide(Some(&app), &peer(), &header(None, Some("10.0.2.7:80")), || None)
+    };
+    assert_eq!(ask(&["10.0.0.0/8"]), Err(Cause::TargetDenied));
+    assert_eq!(ask(&["10.0.2.7/32"]), Ok(tcp("10.0.2.7:80")));
 }

@@ -30,8 +30,8 @@ use crate::tunnel::{Answer, Claimed, IncomingStream, ResetCode, StreamHeader};
 /// How long a peer may take for the whole header (docs/protocol.md §6).
 pub const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Tells this node's own addresses; asked for each stream of a range app.
-pub type NodeAddresses = Arc<dyn Fn() -> Vec<IpAddr> + Send + Sync>;
+/// Tells this node's own addresses, once they are known; asked for each stream of a range app.
+pub type NodeAddresses = Arc<dyn Fn() -> Option<Vec<IpAddr>> + Send + Sync>;
 
 /// The exposed apps, and what serves them.
 pub(super) struct Connector {

@@ -210,7 +210,7 @@ fn start(opener: &Arc<PairOpener>, registry: &Registry, drain: Duration) -> Arc<
         opener: Arc::new(Opener(Arc::clone(opener))),
         next_acceptor: Box::new(Handle::current),
         registry: registry.clone(),
-        node_addresses: Arc::new(Vec::new),
+        node_addresses: Arc::new(|| Some(Vec::new())),
         drain,
     };
     Arc::new(Forward::start(settings).unwrap())

@@ -17,7 +17,31 @@ const IFA_FLAGS: u16 = 8;
 const UNUSABLE: u32 = 0x08 | 0x20 | 0x40;
 /// Interfaces of container networks, which no other site reaches.
 const CONTAINER_INTERFACES: [&str; 10] =
-    ["docker", "br-", "cni", "flannel", "cali", "cilium", "veth", "virbr", "kube-ipvs", "nodelocaldns"];
+    ["docker", "br-", "cni", "flannel", "cali", "cilium", "veth", "virbr", SERVICES_INTERFACE, "nodelocaldns"];
+/// Holds the addresses of a cluster's Services, which lead elsewhere.
+const SERVICES_INTERFACE: &str = "kube-ipvs";
+
+/// One address of this host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct InterfaceAddress {
+    pub(super) address: IpAddr,
+    /// The interface's name; the kernel tells it for IPv4 alone.
+    label: Vec<u8>,
+    /// Neither in the making nor on its way out.
+    is_usable: bool,
+}
+
+impl InterfaceAddress {
+    /// Tells whether other hosts may reach this one at it.
+    pub(super) fn is_reachable(&self) -> bool {
+        self.is_usable && !CONTAINER_INTERFACES.iter().any(|prefix| self.label.starts_with(prefix.as_bytes()))
+    }
+
+    /// Tells whether what is sent to it arrives at this host.
+    pub(super) fn is_of_host(&self) -> bool {
+        !self.label.starts_with(SERVICES_INTERFACE.as_bytes())
+    }
+}
 
 /// Whether the kernel has more to say.
 #[derive(Debug, PartialEq, Eq)]
@@ -37,8 +61,8 @@ pub(super) fn dump_request() -> Vec<u8> {
     bytes
 }
 
-/// Reads a datagram of answers and appends the addresses that can be used.
-pub(super) fn parse(mut bytes: &[u8], addresses: &mut Vec<IpAddr>) -> Dump {
+/// Reads a datagram of answers and appends the addresses in it.
+pub(super) fn parse(mut bytes: &[u8], addresses: &mut Vec<InterfaceAddress>) -> Dump {
     while let Some((message, rest)) = split_message(bytes) {
         match message.kind {
             NLMSG_DONE => return Dump::Done,
@@ -63,21 +87,21 @@ fn split_message(bytes: &[u8]) -> Option<(Message<'_>, &[u8])> {
     Some((Message { kind, body }, bytes.get(length.next_multiple_of(4)..).unwrap_or_default()))
 }
 
-fn read_address(body: &[u8]) -> Option<IpAddr> {
+fn read_address(body: &[u8]) -> Option<InterfaceAddress> {
     let mut flags = u32::from(*body.get(2)?);
-    let (mut address, mut local) = (None, None);
+    let (mut address, mut local, mut label) = (None, None, Vec::new());
     let mut rest = body.get(ADDRESS_HEADER_BYTES..)?;
     while let Some((kind, value, after)) = split_attribute(rest) {
         match kind {
             IFA_ADDRESS => address = to_address(value),
             IFA_LOCAL => local = to_address(value),
             IFA_FLAGS => flags = u32::from_ne_bytes(*value.first_chunk()?),
-            IFA_LABEL if is_container_interface(value) => return None,
+            IFA_LABEL => label = value.to_vec(),
             _ => {}
         }
         rest = after;
     }
-    local.or(address).filter(|_| flags & UNUSABLE == 0)
+    local.or(address).map(|address| InterfaceAddress { address, label, is_usable: flags & UNUSABLE == 0 })
 }
 
 fn split_attribute(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
@@ -89,10 +113,6 @@ fn split_attribute(bytes: &[u8]) -> Option<(u16, &[u8], &[u8])> {
 fn to_address(value: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(value).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(value).map(IpAddr::from)).ok()
-}
-
-fn is_container_interface(label: &[u8]) -> bool {
-    CONTAINER_INTERFACES.iter().any(|prefix| label.starts_with(prefix.as_bytes()))
 }
 
 #[cfg(test)]
@@ -118,16 +138,20 @@ mod tests {
     }
 
     #[test]
-    fn usable_addresses_are_read_and_others_are_passed_over() {
+    fn every_address_is_read_and_told_whether_others_reach_it_and_whether_it_leads_here() {
         let eth0 = message(RTM_NEWADDR, &[attribute(IFA_LOCAL, &[192, 0, 2, 1]), attribute(IFA_LABEL, b"eth0\0")]);
         let docker =
             message(RTM_NEWADDR, &[attribute(IFA_LOCAL, &[172, 17, 0, 1]), attribute(IFA_LABEL, b"docker0\0")]);
         let old = attribute(IFA_FLAGS, &0x20u32.to_ne_bytes());
         let deprecated = message(RTM_NEWADDR, &[attribute(IFA_ADDRESS, &[0x20; 16]), old]);
         let mut addresses = Vec::new();
-        let all = [eth0, docker, deprecated, message(NLMSG_DONE, &[])].concat();
+        let service =
+            message(RTM_NEWADDR, &[attribute(IFA_LOCAL, &[10, 96, 0, 1]), attribute(IFA_LABEL, b"kube-ipvs0\0")]);
+        let all = [eth0, docker, deprecated, service, message(NLMSG_DONE, &[])].concat();
         assert_eq!(parse(&all, &mut addresses), Dump::Done);
-        assert_eq!(addresses, ["192.0.2.1".parse::<IpAddr>().unwrap()]);
+        let told: Vec<_> = addresses.iter().map(|one| (one.is_reachable(), one.is_of_host())).collect();
+        assert_eq!(told, [(true, true), (false, true), (false, true), (false, false)]);
+        assert_eq!(addresses[1].address, IpAddr::from([172, 17, 0, 1]));
     }
 
     proptest! {
