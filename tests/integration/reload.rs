@@ -118,11 +118,37 @@ fn the_api_adds_replaces_and_removes_apps_and_keeps_them_over_a_restart() {
     home.ready().unwrap();
     assert_eq!(ask(address, b"").unwrap(), b"answer");
 
+    let reloads = |home: &Site| home.metric("wovenet_agent_config_apply_total", &["result=\"ok\""]).unwrap();
+    let before = reloads(&home);
+    home.agent.process().unwrap().signal("HUP").unwrap();
+    until("the file was read again", PATIENCE, || (reloads(&home) > before).then_some(())).unwrap();
+    assert_eq!(ask(address, b"").unwrap(), b"answer");
+
     let reply = home.api("DELETE", "/remoteApps/office/answers", "").unwrap();
     assert!(reply.status == 200 || reply.status == 204, "{reply:?}");
     until("its socket is closed", PATIENCE, || std::net::TcpStream::connect(address).is_err().then_some(())).unwrap();
     assert_eq!(home.api("DELETE", "/remoteApps/office/answers", "").unwrap().status, 404);
     echoes(home.local("office/echo"));
+}
+
+#[test]
+fn what_the_api_changed_ends_with_a_changed_file_and_not_with_one_that_is_refused() {
+    let mesh = Mesh::start().unwrap();
+    let [mut home, _office] = start(&mesh);
+    let port = apps::nobody();
+    let address = wovenet_tests::mesh::loopback(port);
+    let app = json!({"siteName": "office", "appName": "answers", "localSocket": format!("tcp:127.0.0.1:{port}")});
+    home.api("POST", "/remoteApps", &app.to_string()).unwrap();
+    let good = home.configuration.clone();
+    let mut renamed = good.clone();
+    renamed.name = "other".to_owned();
+    home.agent.configure(&renamed.render()).unwrap();
+    until("it is refused", PATIENCE, || home.agent.log().contains("siteName cannot change").then_some(())).unwrap();
+    assert_eq!(ask(address, b"").unwrap(), b"answer");
+    let mut edited = good;
+    edited.level = "info";
+    home.configure(edited).unwrap();
+    until("its socket is closed", PATIENCE, || std::net::TcpStream::connect(address).is_err().then_some(())).unwrap();
 }
 
 #[test]

@@ -60,6 +60,8 @@ pub(super) struct InForce {
     pub(super) document: Arc<Document>,
     pub(super) config: Arc<AgentConfig>,
     warnings: Arc<Vec<String>>,
+    /// It came over the API, and holds until the file is changed.
+    from_api: bool,
 }
 
 /// The parts that only one change at a time may touch.
@@ -255,14 +257,16 @@ impl Core {
         warnings
     }
 
-    /// Reads the file again. `forced` applies it even when its content did not change.
+    /// Reads the file again. `forced` applies it even when its content did not change, as files that it names may have; then
+    /// what the API changed since holds.
     pub(super) async fn reload(self: &Arc<Self>, file: &Path, forced: bool) {
         let content = match std::fs::read(file) {
             Ok(content) => content,
             Err(error) => return tracing::error!(file = %file.display(), %error, "cannot read the configuration file"),
         };
         let hash = saved::hash(&content);
-        if !forced && *self.file_hash.lock() == hash {
+        let is_same = *self.file_hash.lock() == hash;
+        if is_same && !forced {
             return;
         }
         let environment: BTreeMap<String, String> = std::env::vars().collect();
@@ -274,9 +278,13 @@ impl Core {
             }
         };
         loaded.warnings.iter().for_each(|problem| tracing::warn!(%problem, "doubtful configuration"));
-        *self.file_hash.lock() = hash;
-        if let Err(error) = self.apply_document(loaded.document, Origin::File).await {
-            tracing::error!(file = %file.display(), %error, "the configuration is refused, the running one stays");
+        let now = self.in_force();
+        let document = if is_same && now.from_api { now.document.as_ref().clone() } else { loaded.document };
+        match self.apply_document(document, Origin::File).await {
+            Ok(_) => *self.file_hash.lock() = hash,
+            Err(error) => {
+                tracing::error!(file = %file.display(), %error, "the configuration is refused, the running one stays");
+            }
         }
     }
 
@@ -300,7 +308,8 @@ impl Core {
             self.save_document(&document);
         }
         let warnings = Arc::new(lines(&validated.warnings));
-        *self.in_force.write() = InForce { document: Arc::new(document), config: config.clone(), warnings };
+        let from_api = origin != Origin::File || (before.from_api && *before.document == document);
+        *self.in_force.write() = InForce { document: Arc::new(document), config: config.clone(), warnings, from_api };
         drop(parts);
         self.changed();
         self.own_metrics.note_applied(config.revision);
@@ -458,13 +467,14 @@ fn choose_configuration(store: &Store, loaded: Loaded, file_hash: &str) -> InFor
         document: Arc::new(loaded.document),
         config: Arc::new(loaded.config),
         warnings: Arc::new(lines(&loaded.warnings)),
+        from_api: false,
     };
     match (saved::choose(&loaded.document, file_hash, saved.as_ref()), saved) {
         (Choice::Saved, Some(saved)) => match validate(&saved.document) {
             Ok(valid) => {
                 tracing::info!(revision = valid.config.revision, "using the configuration that came over the API");
                 let warnings = Arc::new(lines(&valid.warnings));
-                InForce { document: Arc::new(saved.document), config: Arc::new(valid.config), warnings }
+                InForce { document: Arc::new(saved.document), config: Arc::new(valid.config), warnings, from_api: true }
             }
             Err(_) => {
                 tracing::warn!("the saved configuration is no longer valid; using the file");
