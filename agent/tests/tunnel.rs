@@ -4,14 +4,16 @@
 mod support;
 
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use support::{Agent, Options, PATIENCE, ring};
+use support::{Agent, Options, PATIENCE, local_socket, ring};
 use tokio::time::timeout;
 use wovenet_agent::tunnel::status::SiteStatus;
 use wovenet_agent::tunnel::{IncomingStream, ProviderState, ServeStream, StreamOpener};
+use wovenet_config::tunnel::{CongestionControl, Tunnel};
 
 async fn round_trip(from: &Agent, to: &Agent, text: &'static [u8]) -> Bytes {
     let exchange = async {
@@ -152,6 +154,32 @@ async fn going_away_lets_streams_finish_and_then_ends_the_channels() {
         timeout(Duration::from_secs(10), changes.changed()).await.unwrap().unwrap();
     }
     a.site("b", |site| site.channels.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_that_moves_lets_its_streams_finish_and_then_listens_at_its_new_address() {
+    let (mut a, b) = (Agent::start(Options::new("a")), Agent::start(Options { listens: false, ..Options::new("b") }));
+    b.knows(&[&a]).await;
+    b.connected("a", 2).await;
+    let mut opened = b.handle.open("a".parse().unwrap()).await.unwrap();
+    opened.send.write_chunk(Bytes::from_static(b"one")).await.unwrap();
+    assert_eq!(opened.recv.read_chunk(16).await.unwrap().unwrap(), "one");
+    let everywhere = SocketAddr::from(([0, 0, 0, 0], a.address().await.port()));
+    a.tunnels.apply(&Tunnel {
+        local_sockets: vec![local_socket(everywhere)],
+        channels_per_site: 2,
+        congestion_control: CongestionControl::default(),
+        workers: Some(2),
+    });
+    b.site("a", |site| site.channels.len() == 1 && site.channels[0].state == "draining").await;
+    opened.send.write_chunk(Bytes::from_static(b"two")).await.unwrap();
+    assert_eq!(opened.recv.read_chunk(16).await.unwrap().unwrap(), "two");
+    opened.send.finish();
+    assert_eq!(opened.recv.read_chunk(16).await.unwrap(), None);
+    drop(opened);
+    assert_eq!(a.address().await.port(), everywhere.port());
+    b.connected("a", 2).await;
+    assert_eq!(round_trip(&b, &a, b"again").await, "again");
 }
 
 /// Sends `length` zeros to whoever opens a stream, and leaves them to the channel.

@@ -81,6 +81,11 @@ impl CloseCode {
     pub fn close(self, connection: &quinn::Connection) {
         connection.close(self.code(), b"");
     }
+
+    /// Closes every connection of an endpoint with this code.
+    pub(super) fn close_all(self, endpoint: &quinn::Endpoint) {
+        endpoint.close(self.code(), b"");
+    }
 }
 
 /// How well a channel answers its pings, best first.

@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::tunnel::channel::Direction;
+use crate::tunnel::channel::{Channel, CloseCode, Direction};
 use crate::tunnel::endpoint::{Endpoint, EndpointSettings};
 use crate::tunnel::half_open::{Admission, HalfOpen, Place};
 use crate::tunnel::handshake::{self, Authenticated, HandshakeError};
@@ -21,6 +22,8 @@ use crate::tunnel::shared::{ACCEPT_TIMEOUT, Shared};
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time between two tries to bind a socket whose port is taken.
 const BIND_RETRY: Duration = Duration::from_secs(2);
+/// How long the streams on a socket that the configuration names no more may go on; its port is taken until then.
+pub const REMOVED_DRAIN: Duration = Duration::from_secs(10);
 
 /// What became of a tunnel socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,16 +94,9 @@ impl Listeners {
             states: self.states.clone(),
             address,
             runtime: runtime.clone(),
+            channels: Arc::default(),
         };
-        self.tasks.spawn_on(
-            async move {
-                let keep = listener.clone();
-                if cancel.run_until_cancelled_owned(listener.run()).await.is_some() {
-                    tracing::error!(listen_addr = %keep.address, "a tunnel socket stopped by itself");
-                }
-            },
-            &runtime,
-        );
+        self.tasks.spawn_on(listener.run(cancel), &runtime);
     }
 
     pub(super) async fn shutdown(mut self) {
@@ -117,16 +113,39 @@ struct Listener {
     states: Arc<watch::Sender<SocketStates>>,
     address: SocketAddr,
     runtime: tokio::runtime::Handle,
+    /// The channels that came up on this socket.
+    channels: Arc<Mutex<Vec<Weak<Channel>>>>,
 }
 
 impl Listener {
-    async fn run(self) {
-        let endpoint = self.bind().await;
+    /// Listens until cancelled; then the channels on this socket drain, as only without them its port is free.
+    async fn run(self, cancel: CancellationToken) {
+        let Some(endpoint) = cancel.run_until_cancelled(self.bind()).await else { return };
+        if cancel.run_until_cancelled(self.listen(&endpoint)).await.is_some() {
+            tracing::error!(listen_addr = %self.address, "a tunnel socket stopped by itself");
+        }
+        endpoint.quic.set_server_config(None);
+        let channels = self.channels.lock().drain(..).filter_map(|channel| channel.upgrade()).collect::<Vec<_>>();
+        channels.iter().for_each(|channel| channel.drain());
+        drop(channels);
+        tokio::select! {
+            () = self.shared.cancel.cancelled() => {}
+            _ = timeout(REMOVED_DRAIN, endpoint.quic.wait_idle()) => CloseCode::Done.close_all(&endpoint.quic),
+        }
+    }
+
+    async fn listen(&self, endpoint: &Endpoint) {
         let mut connections = JoinSet::new();
         while let Some(incoming) = endpoint.quic.accept().await {
             self.judge(incoming, &mut connections);
             while connections.try_join_next().is_some() {}
         }
+    }
+
+    fn note_channel(&self, channel: &Arc<Channel>) {
+        let mut channels = self.channels.lock();
+        channels.retain(|channel| channel.strong_count() > 0);
+        channels.push(Arc::downgrade(channel));
     }
 
     /// Binds the socket, trying again for as long as it fails.
@@ -220,8 +239,9 @@ impl Listener {
     }
 
     async fn run_channel(self, connection: quinn::Connection, authenticated: Authenticated) {
-        let shared = self.shared.clone();
-        let run = shared.run_channel(connection.clone(), self.runtime, Direction::Accepted, authenticated, drop).await;
+        let (shared, runtime) = (self.shared.clone(), self.runtime.clone());
+        let up = |channel: Arc<Channel>| self.note_channel(&channel);
+        let run = shared.run_channel(connection.clone(), runtime, Direction::Accepted, authenticated, up).await;
         if let Err(error) = run {
             self.shared.refuse(&connection, "listener", &error);
         }

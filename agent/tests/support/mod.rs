@@ -128,7 +128,8 @@ impl Agent {
         let (network, network_seen) = watch::channel(0);
         let peers = Peers::new(Directory::new(options.key.site_id(), name.clone(), options.trust, &[], &[]));
         let registry = prometheus::Registry::new();
-        let local_sockets = if options.listens { vec![local_socket()] } else { vec![] };
+        let local_sockets =
+            if options.listens { vec![local_socket(SocketAddr::from(([127, 0, 0, 1], 0)))] } else { vec![] };
         let tunnels = Tunnels::start(TunnelSettings {
             site_key: options.key.clone(),
             agent,
@@ -241,11 +242,6 @@ pub fn static_peer(agent: &Agent, addresses: Vec<HostPort>) -> Peer {
     Peer { site: agent.name.clone(), public_key: agent.key.public(), addresses }
 }
 
-fn local_socket() -> LocalSocket {
-    LocalSocket {
-        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
-        public: PublicAddress::Listen,
-        public_port: 0,
-        scope: Scope::Agent,
-    }
+pub fn local_socket(listen: SocketAddr) -> LocalSocket {
+    LocalSocket { listen, public: PublicAddress::Listen, public_port: 0, scope: Scope::Agent }
 }
