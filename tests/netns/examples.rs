@@ -26,7 +26,7 @@ fn file(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn run(host: &Host, name: &str) -> Agent {
+pub(crate) fn run(host: &Host, name: &str) -> Agent {
     host.run_agent(&file(name)).unwrap()
 }
 

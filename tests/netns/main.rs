@@ -9,6 +9,7 @@ mod channels;
 mod crash;
 mod examples;
 mod families;
+mod long_line;
 mod meeting;
 mod pair;
 mod service;
