@@ -60,7 +60,11 @@ impl Ends {
         let status = client.wait(PATIENCE).unwrap();
         assert!(status.success(), "{}", client.output());
         let report: serde_json::Value = serde_json::from_str(&client.output()).unwrap();
-        report.pointer("/end/sum_received/bits_per_second").and_then(serde_json::Value::as_f64).unwrap_or_else(|| panic!("{}", client.output())) / 1e6
+        report
+            .pointer("/end/sum_received/bits_per_second")
+            .and_then(serde_json::Value::as_f64)
+            .unwrap_or_else(|| panic!("{}", client.output()))
+            / 1e6
     }
 }
 

@@ -10,6 +10,9 @@ use prometheus::{CounterVec, GaugeVec, IntCounterVec, Opts};
 use crate::tunnel::channel::{Channel, ChannelId};
 use crate::tunnel::registry::Registry;
 
+/// The most sites whose counters are kept. Peers choose their names; of more, the ones that are gone for longest are dropped.
+pub const COUNTED_SITES_MAX: usize = 1_024;
+
 /// What a channel had counted when it was last looked at.
 #[derive(Clone, Copy, Default)]
 struct Counts {
@@ -34,6 +37,28 @@ pub(super) struct ChannelCollector {
     bytes: IntCounterVec,
     events: CounterVec,
     seen: Mutex<BTreeMap<ChannelId, Counts>>,
+    counted: Mutex<CountedSites>,
+}
+
+/// The sites that have counters, and at which scrape each last had a channel.
+#[derive(Default)]
+struct CountedSites {
+    scrapes: u64,
+    last: BTreeMap<String, u64>,
+}
+
+impl CountedSites {
+    /// Notes the sites that have channels now, and returns those to forget.
+    fn note<'a>(&mut self, sites: impl Iterator<Item = &'a str>) -> Vec<String> {
+        self.scrapes += 1;
+        self.last.extend(sites.map(|site| (site.to_owned(), self.scrapes)));
+        let mut gone: Vec<_> = self.last.iter().map(|(site, scrape)| (*scrape, site.clone())).collect();
+        gone.sort();
+        gone.truncate(gone.len().saturating_sub(COUNTED_SITES_MAX));
+        let gone: Vec<_> = gone.into_iter().map(|(_, site)| site).collect();
+        self.last.retain(|site, _| !gone.contains(site));
+        gone
+    }
 }
 
 impl ChannelCollector {
@@ -79,6 +104,7 @@ impl ChannelCollector {
                 &["remote_site", "event"],
             )?,
             seen: Mutex::default(),
+            counted: Mutex::default(),
         })
     }
 
@@ -101,12 +127,22 @@ impl ChannelCollector {
             .for_each(|gauge| gauge.reset());
         let mut seen = self.seen.lock();
         let channels = self.registry.all();
+        let forgotten = self.counted.lock().note(channels.iter().map(|channel| channel.peer().name.as_str()));
+        forgotten.iter().for_each(|site| self.forget(site));
         seen.retain(|id, _| channels.iter().any(|channel| channel.id() == *id));
         for channel in &channels {
             self.sample_gauges(channel);
             let before = seen.entry(channel.id()).or_default();
             *before = self.sample_counters(channel, *before);
         }
+    }
+
+    fn forget(&self, site: &str) {
+        let labels = |kinds: &'static [&'static str]| kinds.iter().map(move |kind| [site, *kind]);
+        // What was never counted is not there to be removed.
+        labels(&["sent", "lost"]).for_each(|labels| drop(self.packets.remove_label_values(&labels)));
+        labels(&["tx", "rx", "lost"]).for_each(|labels| drop(self.bytes.remove_label_values(&labels)));
+        labels(&["congestion", "black_hole"]).for_each(|labels| drop(self.events.remove_label_values(&labels)));
     }
 
     fn sample_gauges(&self, channel: &Channel) {
@@ -170,5 +206,20 @@ fn health_label(channel: &Channel) -> &'static str {
         Health::Good => "good",
         Health::Doubtful => "doubtful",
         Health::Suspect => "suspect",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_too_many_sites_the_ones_that_are_gone_for_longest_are_forgotten() {
+        let mut counted = CountedSites::default();
+        assert_eq!(counted.note(["old", "stays"].into_iter()), [""; 0]);
+        let many: Vec<String> = (0..COUNTED_SITES_MAX - 1).map(|number| format!("site-{number}")).collect();
+        let names = || many.iter().map(String::as_str).chain(["stays"]);
+        assert_eq!(counted.note(names()), ["old"]);
+        assert_eq!(counted.note(names()), [""; 0]);
     }
 }
