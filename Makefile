@@ -42,7 +42,7 @@ $(TOOLS)/bin/cargo-deny:
 	$(CARGO) install --locked --root $(TOOLS) cargo-deny
 
 unit: ## unit and integration tests (no root)
-	$(CARGO) test --workspace
+	WOVENET_REQUIRE_MOSQUITTO=1 $(CARGO) test --workspace
 
 chart: ## the Helm chart: linted, rendered, every object judged (helm, or what its build needs)
 	@tests/chart.sh
@@ -66,6 +66,7 @@ images: ## container images of the programs as archives, without a container eng
 
 release: ## the agent as people run it
 	$(CARGO) build --release -p wovenet-agent
+	@echo "the program is $(CARGO_TARGET_DIR)/release/wovenet-agent"
 
 bench: ## wovenet beside other tunnels: 70 minutes; QUICK=1: five minutes (root, Rust; Go for one more tunnel)
 	@tests/bench.sh $(if $(QUICK),--quick)

@@ -63,8 +63,11 @@ fn a_site_that_is_deleted_and_applied_again_is_the_same_site() {
     let selector = format!("wovenet.io/site={}", sites.name);
     let left =
         || a.kubectl(&["-n", SYSTEM, "get", "daemonsets,services,secrets", "-l", &selector, "-o", "name"]).unwrap();
-    let identity = format!("secret/{}-identity", sites.name);
-    until("only its key is left", PATIENCE_MINUTE, || (left().trim() == identity).then_some(())).unwrap();
+    // Who is who outlives a Site as its key does; it is written once agents have told it.
+    let outlives = ["identity", "peers"].map(|kept| format!("secret/{}-{kept}", sites.name));
+    let only_these = || left().lines().all(|object| outlives.iter().any(|kept| kept == object));
+    until("only what outlives it is left", PATIENCE_MINUTE, || only_these().then_some(())).unwrap();
+    assert!(left().contains(&outlives[0]), "its key is kept");
     let told = a.get(&stage.apps, "remoteapp/web").unwrap().to_string();
     assert!(told.contains("SiteNotFound"), "{told}");
     sites.site(a, "").unwrap();

@@ -3,6 +3,7 @@
 use wovenet_tests::clusters::PATIENCE_MINUTE;
 use wovenet_tests::until::until;
 
+use crate::by_hand::cluster_address;
 use crate::installed::{RELEASE, SYSTEM, Sites, helm};
 use crate::stage::Stage;
 
@@ -16,7 +17,9 @@ fn a_release_is_upgraded_rolled_back_removed_and_installed_again_while_pages_com
         let list = a.list(SYSTEM, "deployments", "app.kubernetes.io/component=operator").ok()?;
         list.first()?.pointer("/status/readyReplicas")?.as_u64()
     };
-    let works = || stage.page("web").unwrap().starts_with("web-");
+    // The cluster's own DNS is not what is tried here.
+    let address = cluster_address(a, &stage.apps, "web").unwrap();
+    let works = || stage.page(&address).unwrap().starts_with("web-");
     stage.steps.step("helm upgrade", || helm(a, &["upgrade"], &["operator.replicas=1"])).unwrap();
     until("one operator", PATIENCE_MINUTE, || (replicas() == Some(1)).then_some(())).unwrap();
     assert!(works());
