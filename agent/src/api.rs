@@ -17,6 +17,7 @@ mod error;
 pub mod health;
 mod limits;
 mod openapi;
+mod places;
 mod refusal;
 mod request;
 mod restore;
@@ -24,6 +25,7 @@ mod routes;
 mod server;
 mod shared;
 mod socket;
+mod write_limit;
 
 #[cfg(test)]
 pub(crate) mod testing;

@@ -9,7 +9,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
+
+use super::limits::Limits;
+use super::places::{Place, Places};
 
 /// The wait after the system refused a connection, such as without free file descriptors.
 const REFUSED_WAIT: Duration = Duration::from_millis(200);
@@ -18,8 +21,8 @@ const REFUSED_WAIT: Duration = Duration::from_millis(200);
 pub(super) struct Acceptor<S> {
     /// Where clients connect.
     pub listener: TcpListener,
-    /// Connections at once.
-    pub connections: usize,
+    /// Connections at once, in all and of one address.
+    pub limits: Limits,
     /// Ends the loop; whoever serves a connection must watch it too.
     pub stop: CancellationToken,
     /// Serves one connection to its end.
@@ -34,17 +37,19 @@ where
     /// Runs until stopped and every connection has ended.
     pub async fn run(self) {
         let mut tasks = JoinSet::new();
-        let slots = Arc::new(Semaphore::new(self.connections));
+        let slots = Arc::new(Semaphore::new(self.limits.connections));
+        let places = Places::new(self.limits.per_address);
         loop {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => break,
                 Some(ended) = tasks.join_next() => report(ended),
-                Some((slot, stream, remote)) = next(&self.listener, &slots) => {
-                    let serving = (self.serve)(stream, remote);
+                Some(client) = next(&self.listener, &slots, &places) => {
+                    let serving = (self.serve)(client.stream, client.remote);
+                    let held = (client.slot, client.place);
                     tasks.spawn(async move {
                         serving.await;
-                        drop(slot);
+                        drop(held);
                     });
                 }
             }
@@ -56,12 +61,24 @@ where
     }
 }
 
-/// Waits for a free slot first, so that clients beyond the limit stay in the system's queue.
-async fn next(listener: &TcpListener, slots: &Arc<Semaphore>) -> Option<(OwnedSemaphorePermit, TcpStream, SocketAddr)> {
+/// A connection that was accepted, and what it takes of the limits.
+struct Client {
+    stream: TcpStream,
+    remote: SocketAddr,
+    slot: OwnedSemaphorePermit,
+    place: Place,
+}
+
+/// Waits for a free slot first, so that clients beyond the limit stay in the system's queue. A client of an address with
+/// all its connections is closed instead: in the queue it would stand before others.
+async fn next(listener: &TcpListener, slots: &Arc<Semaphore>, places: &Places) -> Option<Client> {
     let slot = slots.clone().acquire_owned().await.ok()?;
     loop {
         match listener.accept().await {
-            Ok((stream, remote)) => return Some((slot, stream, remote)),
+            Ok((stream, remote)) => match places.take(remote.ip()) {
+                Some(place) => return Some(Client { stream, remote, slot, place }),
+                None => debug!(remote_addr = %remote, "an address has all its connections to the API"),
+            },
             Err(error) => {
                 warn!(%error, "cannot accept a connection to the API");
                 tokio::time::sleep(REFUSED_WAIT).await;

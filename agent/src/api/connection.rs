@@ -1,7 +1,5 @@
 //! HTTP/1.1 on one connection, within its limits.
 
-use std::time::Duration;
-
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -10,10 +8,8 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::limits::{BODY_TIMEOUT, Limits, WAIT_MAX};
-
-/// How long a request that began before [`Limits::age`] may take: a body, a long poll, and some time to answer.
-const LAST_REQUEST_MAX: Duration = BODY_TIMEOUT.saturating_add(WAIT_MAX);
+use super::limits::Limits;
+use super::write_limit::WriteLimit;
 
 /// Serves requests until the client leaves, a limit is met or `stop` is cancelled. `about` reaches every handler.
 pub(super) async fn serve<IO, T>(io: IO, router: Router, about: T, limits: &Limits, stop: &CancellationToken)
@@ -30,13 +26,14 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(limits.header)
         .max_buf_size(limits.head_bytes)
-        .serve_connection(TokioIo::new(io), service);
+        .keep_alive(limits.keep_alive)
+        .serve_connection(TokioIo::new(WriteLimit::new(io, limits.write)), service);
     tokio::pin!(connection);
     let grace = tokio::select! {
         biased;
         _ = connection.as_mut() => return,
         () = stop.cancelled() => limits.grace,
-        () = tokio::time::sleep(limits.age) => LAST_REQUEST_MAX,
+        () = tokio::time::sleep(limits.age) => limits.last_request,
     };
     connection.as_mut().graceful_shutdown();
     // An error here is the client's end, or a request that outlived the grace.

@@ -87,7 +87,7 @@ fn run(runtime: &Runtime, listener: std::net::TcpListener, router: Router, stop:
         };
         let stopped = stop.clone();
         let serve = move |stream, remote| serve(stream, remote, router.clone(), stopped.clone());
-        Acceptor { listener, connections: Limits::HEALTH.connections, stop, serve }.run().await;
+        Acceptor { listener, limits: Limits::HEALTH, stop, serve }.run().await;
     });
 }
 

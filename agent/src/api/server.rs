@@ -71,7 +71,7 @@ impl ApiServer {
         });
         let entrance = Arc::new(Entrance { door, router: router(shared), limits, stop: stop.clone() });
         let serve = move |stream, remote| entrance.clone().serve(stream, remote);
-        let acceptor = Acceptor { listener, connections: limits.connections, stop: stop.clone(), serve };
+        let acceptor = Acceptor { listener, limits, stop: stop.clone(), serve };
         info!(listen_addr = %address, "the API listens");
         Ok(Self { address, stop, tasks: [tokio::spawn(acceptor.run()), tokio::spawn(editor.run())] })
     }

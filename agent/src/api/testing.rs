@@ -18,7 +18,7 @@ use super::limits::Limits;
 use super::server::ApiServer;
 use crate::peer::site_key::SiteKey;
 
-pub(crate) use http::{Answer, ask, ask_on, get, read_answer};
+pub(crate) use http::{Answer, ELSEWHERE, HERE, ask, ask_on, assert_closed_unserved, client, get, read_answer};
 pub(crate) use scene::status;
 
 /// A file that a person could write, with a secret of each kind.

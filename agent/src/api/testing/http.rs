@@ -1,9 +1,15 @@
 //! A client that speaks HTTP byte by byte.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+
+/// A client's address.
+pub(crate) const HERE: [u8; 4] = [127, 0, 0, 1];
+/// The address of another client.
+pub(crate) const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
 
 /// An answer, taken apart.
 #[derive(Debug)]
@@ -48,6 +54,21 @@ where
         format!("{line} HTTP/1.1\r\n{host}Connection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}");
     stream.write_all(request.as_bytes()).await.expect("send");
     read_answer(&mut stream).await
+}
+
+/// Connects from an address of this host.
+pub(crate) async fn client(server: SocketAddr, from: [u8; 4]) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("socket");
+    socket.bind((from, 0).into()).expect("bind");
+    socket.connect(server).await.expect("connect")
+}
+
+/// Checks that a connection ends without a word, be it by a reset.
+pub(crate) async fn assert_closed_unserved(mut stream: TcpStream) {
+    match stream.read(&mut [0; 1]).await {
+        Ok(length) => assert_eq!(length, 0, "something was said"),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::ConnectionReset),
+    }
 }
 
 /// Reads to the end of the connection.

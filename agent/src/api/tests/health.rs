@@ -5,9 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use prometheus::{IntCounter, Registry};
+use tokio::io::AsyncWriteExt;
 
 use crate::api::HealthServer;
-use crate::api::testing::{DOCUMENT, FakeAgent, ask, get};
+use crate::api::limits::Limits;
+use crate::api::testing::{
+    DOCUMENT, ELSEWHERE, FakeAgent, HERE, ask, ask_on, assert_closed_unserved, client, get, read_answer,
+};
 
 fn start(agent: &FakeAgent, registry: Registry) -> HealthServer {
     let any: SocketAddr = ([127, 0, 0, 1], 0).into();
@@ -47,6 +51,27 @@ async fn nothing_else_is_served_there() {
     for line in ["GET /", "GET /ping", "GET /api/v1/config", "POST /livez"] {
         assert_eq!(ask(server.address(), line, &[], "").await.status, 404, "{line}");
     }
+}
+
+#[tokio::test]
+async fn one_address_cannot_keep_the_probes_of_another_out() {
+    let server = start(&FakeAgent::new(DOCUMENT), Registry::new());
+    let mut held = Vec::new();
+    for _ in 0..Limits::HEALTH.per_address {
+        held.push(client(server.address(), HERE).await);
+    }
+    assert_closed_unserved(client(server.address(), HERE).await).await;
+    let probe = client(server.address(), ELSEWHERE).await;
+    assert_eq!(ask_on(probe, "GET /livez", &[], "").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_connection_serves_one_request_whatever_the_client_asks_for() {
+    let server = start(&FakeAgent::new(DOCUMENT), Registry::new());
+    let mut stream = client(server.address(), HERE).await;
+    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n").await.unwrap();
+    let answer = read_answer(&mut stream).await;
+    assert_eq!((answer.body.as_str(), answer.header("Connection").as_str()), ("ok", "close"));
 }
 
 #[tokio::test]

@@ -7,7 +7,10 @@ use tokio::net::TcpStream;
 
 use crate::api::ApiServer;
 use crate::api::limits::{BODY_MAX_BYTES, Limits};
-use crate::api::testing::{DOCUMENT, FakeAgent, ask, get, open, read_answer, start, start_within};
+use crate::api::testing::{
+    DOCUMENT, ELSEWHERE, FakeAgent, HERE, ask, ask_on, assert_closed_unserved, client, get, open, read_answer, start,
+    start_within,
+};
 
 const SHORT: Duration = Duration::from_millis(100);
 
@@ -50,7 +53,7 @@ async fn a_client_that_is_slow_with_its_headers_is_cut() {
 
 #[tokio::test]
 async fn three_hundred_idle_connections_do_not_block_a_further_one_forever() {
-    let limits = Limits { handshake: SHORT, header: SHORT, ..Limits::API };
+    let limits = Limits { per_address: usize::MAX, handshake: SHORT, header: SHORT, ..Limits::API };
     let server = start_within(&open(), &FakeAgent::new(DOCUMENT), None, limits).await;
     let mut idle = Vec::new();
     for _ in 0..300 {
@@ -69,6 +72,16 @@ async fn connections_that_idle_after_a_request_are_cut_too() {
         idle.push(stream);
     }
     assert_eq!(get(server.address(), "/ping").await.body, "pong");
+}
+
+#[tokio::test]
+async fn an_address_with_all_its_connections_is_closed_while_another_is_served() {
+    let limits = Limits { per_address: 2, ..Limits::API };
+    let server = start_within(&open(), &FakeAgent::new(DOCUMENT), None, limits).await;
+    let _held = [client(server.address(), HERE).await, client(server.address(), HERE).await];
+    assert_closed_unserved(client(server.address(), HERE).await).await;
+    let there = client(server.address(), ELSEWHERE).await;
+    assert_eq!(ask_on(there, "GET /ping", &[], "").await.body, "pong");
 }
 
 #[tokio::test]
