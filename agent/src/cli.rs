@@ -7,6 +7,8 @@ pub mod status;
 
 use std::path::{Path, PathBuf};
 
+use crate::environment;
+
 /// The directory of the default configuration, below the home directory.
 const DEFAULT_DIRECTORY: &str = ".wovenet";
 /// Names of the default configuration, best first.
@@ -20,7 +22,11 @@ pub fn configuration_file(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
     if let Some(file) = named {
         return Ok(file);
     }
-    let home = PathBuf::from(std::env::var_os("HOME").unwrap_or_else(|| "/".into()));
+    default_file(Path::new(&std::env::var_os("HOME").unwrap_or_else(|| "/".into())))
+}
+
+/// Finds the default configuration file of whoever has this home directory.
+fn default_file(home: &Path) -> anyhow::Result<PathBuf> {
     let directory = home.join(DEFAULT_DIRECTORY);
     let found = DEFAULT_NAMES.iter().map(|name| directory.join(name)).find(|file| file.is_file());
     found.ok_or_else(|| {
@@ -37,9 +43,6 @@ pub fn configuration_file(named: Option<PathBuf>) -> anyhow::Result<PathBuf> {
 /// The system's reason when it cannot be read; every problem, one a line, when it is wrong.
 pub fn load_file(file: &Path) -> anyhow::Result<wovenet_config::Loaded> {
     let content = std::fs::read(file).map_err(|error| anyhow::anyhow!("cannot read {}: {error}", file.display()))?;
-    let environment = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    wovenet_config::load(&file.display().to_string(), &content, &environment)
+    wovenet_config::load(&file.display().to_string(), &content, &environment::variables())
         .map_err(|problems| anyhow::anyhow!(problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))
 }

@@ -5,6 +5,7 @@ pub mod app;
 pub mod backoff;
 pub mod cli;
 pub mod discovery;
+pub mod environment;
 pub mod forward;
 pub mod peer;
 pub mod telemetry;

@@ -70,6 +70,8 @@ fn a_bad_file_is_refused_whole_and_the_running_configuration_stays() {
     let text = renamed.render();
     home.agent.configure(&text).unwrap();
     until("that is told", PATIENCE, || home.agent.log().contains("siteName cannot change").then_some(())).unwrap();
+    let refused = home.metric("wovenet_agent_config_apply_total", &["result=\"refused\""]).unwrap();
+    assert!(refused >= 2.0, "{refused} refused configurations are counted");
     home.configure(good.uses("office", "answers").unwrap()).unwrap();
     home.sees("a good file is applied again", is_listening("office/answers")).unwrap();
     exchange(&mut client);

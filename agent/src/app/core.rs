@@ -1,6 +1,5 @@
 //! The running agent: what it consists of, the configuration in force, and how another one is applied.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -22,6 +21,7 @@ use crate::app::saved::{self, Choice, Saved};
 use crate::app::{GOODBYE_TIMEOUT, StartOptions, status};
 use crate::discovery::network::NetworkWatch;
 use crate::discovery::{BrokerState, Discovery, DiscoveryMetrics, DiscoverySettings};
+use crate::environment;
 use crate::forward::{DRAIN_DEFAULT, Forward, ForwardError, ForwardSettings, ListenerState};
 use crate::peer::store::{Store, StoreError, load_given_peers, render_peers};
 use crate::peer::{Directory, MeshKey, MeshKeyError, MeshKeyRing, Now, OwnStatement, Peers, SignedStatement};
@@ -269,11 +269,11 @@ impl Core {
         if is_same && !forced {
             return;
         }
-        let environment: BTreeMap<String, String> = std::env::vars().collect();
-        let loaded = match load(&file.display().to_string(), &content, &environment) {
+        let loaded = match load(&file.display().to_string(), &content, &environment::variables()) {
             Ok(loaded) => loaded,
             Err(problems) => {
                 problems.iter().for_each(|problem| tracing::error!(%problem, "wrong configuration"));
+                self.own_metrics.note_refused();
                 return tracing::error!(file = %file.display(), "the configuration is refused, the running one stays");
             }
         };
@@ -283,6 +283,7 @@ impl Core {
         match self.apply_document(document, Origin::File).await {
             Ok(_) => *self.file_hash.lock() = hash,
             Err(error) => {
+                self.own_metrics.note_refused();
                 tracing::error!(file = %file.display(), %error, "the configuration is refused, the running one stays");
             }
         }
@@ -414,7 +415,7 @@ impl Agent for Arc<Core> {
         let applying = tokio::spawn(async move {
             let applied = core.apply_document(document, origin).await;
             if applied.is_err() {
-                core.own_metrics.applied.with_label_values(&["refused"]).inc();
+                core.own_metrics.note_refused();
             }
             applied
         });

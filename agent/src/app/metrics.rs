@@ -9,7 +9,7 @@ use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 pub(super) struct Metrics {
     pub(super) revision: IntGauge,
     pub(super) applied_at: IntGauge,
-    pub(super) applied: IntCounterVec,
+    applied: IntCounterVec,
     pub(super) ready: IntGauge,
 }
 
@@ -46,6 +46,11 @@ impl Metrics {
         self.revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
         self.applied_at.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
         self.applied.with_label_values(&["ok"]).inc();
+    }
+
+    /// Counts a configuration of the file or the API that was refused.
+    pub(super) fn note_refused(&self) {
+        self.applied.with_label_values(&["refused"]).inc();
     }
 }
 

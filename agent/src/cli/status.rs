@@ -18,6 +18,8 @@ use client::{Client, Reply};
 use endpoint::Endpoint;
 use view::StatusView;
 
+use crate::environment;
+
 /// How long `--watch` waits for a change before it fetches new figures.
 const WATCH_WAIT: Duration = Duration::from_secs(5);
 /// The wait of `--watch` after the agent could not be asked.
@@ -68,10 +70,7 @@ pub enum Output {
 /// # Errors
 /// One that tells a person what to do: no API in the configuration, nobody listens, wrong credentials.
 pub async fn run(arguments: StatusArguments) -> anyhow::Result<()> {
-    let environment = std::env::vars_os()
-        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    let client = Client::new(Endpoint::find(&arguments, &environment)?)?;
+    let client = Client::new(Endpoint::find(&arguments, &environment::variables())?)?;
     let printed = match arguments.watch {
         false => once(&client, arguments.output).await,
         true => watch(&client, arguments.output).await,

@@ -13,11 +13,10 @@ use wovenet_config::api::Api;
 use zeroize::Zeroizing;
 
 use super::StatusArguments;
+use crate::cli::default_file;
 
 /// Holds the password of `--user`.
 const PASSWORD_VARIABLE: &str = "WOVENET_API_PASSWORD";
-/// The configuration file below the home directory.
-const DEFAULT_FILE: &str = ".wovenet/config.yaml";
 /// What to add to a file that enables no API.
 const EXAMPLE: &str = "restfulApi:\n  enabled: true\n  listenAddr: 127.0.0.1:9443\n";
 
@@ -121,7 +120,7 @@ fn file(arguments: &StatusArguments, environment: &Environment) -> anyhow::Resul
     }
     let home =
         environment.get("HOME").context("HOME is not set: name the file with --config, or the API with --api")?;
-    Ok(Path::new(home).join(DEFAULT_FILE))
+    default_file(Path::new(home)).map_err(|error| anyhow::anyhow!("{error}; or name the API with --api"))
 }
 
 fn configured(file: &Path, environment: &Environment) -> anyhow::Result<Api> {

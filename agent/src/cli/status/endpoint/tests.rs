@@ -21,10 +21,14 @@ fn find(arguments: &[&str], environment: &[(&str, &str)]) -> anyhow::Result<Endp
 
 /// Writes a file of a site with `api` and finds its API.
 fn find_in(api: &str) -> anyhow::Result<Endpoint> {
+    find_in_file("config.yaml", &format!("{SITE}messageChannel: {{ protocol: mqtt }}\n{api}"))
+}
+
+fn find_in_file(name: &str, content: &str) -> anyhow::Result<Endpoint> {
     let home = tempfile::tempdir().unwrap();
-    std::fs::create_dir(home.path().join(".wovenet")).unwrap();
-    std::fs::write(home.path().join(DEFAULT_FILE), format!("{SITE}messageChannel: {{ protocol: mqtt }}\n{api}"))
-        .unwrap();
+    let directory = home.path().join(".wovenet");
+    std::fs::create_dir(&directory).unwrap();
+    std::fs::write(directory.join(name), content).unwrap();
     find(&[], &[("HOME", home.path().to_str().unwrap())])
 }
 
@@ -40,6 +44,19 @@ fn the_file_of_the_agent_tells_where_the_api_is_and_what_to_show_it() {
     assert_eq!(endpoint.to_string(), "127.0.0.1:9443");
     assert_eq!(endpoint.trust, Trust::Certificate("c.pem".into()));
     assert_eq!(endpoint.authorization.unwrap().as_str(), "Bearer 0123456789abcdef");
+}
+
+#[test]
+fn the_file_is_looked_for_under_every_name_that_the_agent_looks_for() {
+    // JSON is YAML too.
+    let content = r#"{"siteName": "home", "crypto": {"key": "a-passphrase-that-is-long"},
+        "messageChannel": {"protocol": "mqtt"}, "restfulApi": {"enabled": true, "listenAddr": "127.0.0.1:9443"}}"#;
+    for name in ["config.yaml", "config.yml", "config.json", "config"] {
+        assert_eq!(find_in_file(name, content).unwrap().to_string(), "127.0.0.1:9443", "{name}");
+    }
+    let home = tempfile::tempdir().unwrap();
+    let missing = error(find(&[], &[("HOME", home.path().to_str().unwrap())]));
+    assert!(missing.contains("config.yaml") && missing.contains("--api"), "{missing}");
 }
 
 #[test]
