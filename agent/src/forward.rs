@@ -35,6 +35,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use wovenet_config::app::{ExposedApp, RemoteApp};
 use wovenet_config::socket::AppSocket;
 
@@ -117,6 +118,8 @@ pub struct Forward {
     listeners: Mutex<Vec<ListenerHandle>>,
     next_acceptor: Box<dyn Fn() -> Handle + Send + Sync>,
     drain: Duration,
+    /// The task of the audit log, which ends after all others.
+    audit: TaskTracker,
 }
 
 impl Forward {
@@ -128,7 +131,9 @@ impl Forward {
         let shared = Shared::new(settings.opener, Metrics::register(&settings.registry)?);
         let connector = Connector::new(Arc::clone(&shared), settings.node_addresses);
         let ForwardSettings { next_acceptor, drain, .. } = settings;
-        Ok(Self { shared, connector, listeners: Mutex::default(), next_acceptor, drain })
+        let audit = TaskTracker::new();
+        audit.spawn(Arc::clone(&connector).run_audit(shared.revoked.clone()));
+        Ok(Self { shared, connector, listeners: Mutex::default(), next_acceptor, drain, audit })
     }
 
     /// Makes these the apps, and changes only what differs. Streams of a removed remote app are drained; streams
@@ -214,6 +219,8 @@ impl Forward {
         }
         self.shared.revoked.cancel();
         self.shared.tasks.wait().await;
+        self.audit.close();
+        self.audit.wait().await;
     }
 }
 

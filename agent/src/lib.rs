@@ -7,6 +7,7 @@ pub mod cli;
 pub mod discovery;
 pub mod environment;
 pub mod forward;
+pub mod limited_log;
 pub mod peer;
 pub mod telemetry;
 pub mod tunnel;

@@ -14,6 +14,9 @@ use wovenet_config::logger::{Format, Level, Logger};
 /// Overrides the level for single modules, in the syntax of `tracing-subscriber`, for people who debug the agent.
 pub const FILTER_VARIABLE: &str = "WOVENET_LOG";
 
+/// The target of the audit log, which is written whatever the level.
+pub const AUDIT_TARGET: &str = "audit";
+
 /// Why the log could not be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
@@ -99,9 +102,24 @@ fn filter(level: Level) -> EnvFilter {
         Level::Debug => "debug",
         Level::Trace => "trace",
     };
-    let ours = format!("warn,wovenet_agent={level},wovenet_config={level},audit={level}");
+    let ours = format!("warn,wovenet_agent={level},wovenet_config={level},{AUDIT_TARGET}=info");
     match std::env::var(FILTER_VARIABLE) {
         Ok(directives) if !directives.is_empty() => EnvFilter::new(format!("{ours},{directives}")),
         _ => EnvFilter::new(ours),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_audit_log_is_written_whatever_the_level() {
+        for level in [Level::Error, Level::Warn, Level::Info, Level::Debug] {
+            let log = tracing_subscriber::registry().with(filter(level));
+            tracing::subscriber::with_default(log, || {
+                assert!(tracing::enabled!(target: AUDIT_TARGET, tracing::Level::INFO), "{level:?}");
+            });
+        }
     }
 }

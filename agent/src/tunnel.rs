@@ -27,6 +27,7 @@ mod pulse;
 mod race;
 mod reassembly;
 mod reflections;
+mod refusals;
 mod registry;
 mod repeat;
 mod settle;
@@ -63,6 +64,7 @@ use crate::tunnel::endpoint::EndpointSettings;
 use crate::tunnel::lagging::LaggingCredit;
 use crate::tunnel::listen::Listeners;
 use crate::tunnel::metrics::Metrics;
+use crate::tunnel::refusals::Refusals;
 use crate::tunnel::registry::Registry;
 use crate::tunnel::shard::Shards;
 use crate::tunnel::shared::Shared;
@@ -161,12 +163,15 @@ impl Tunnels {
             reflections: parking_lot::Mutex::default(),
             serve: settings.serve,
             metrics,
+            refusals: Refusals::new(),
             windows,
             lagging: LaggingCredit::new(windows),
             cancel: CancellationToken::new(),
             draining: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        let refusals = shared.clone();
+        shared.tasks.spawn(async move { refusals.refusals.run(refusals.cancel.clone()).await });
         let errors = DialErrors::default();
         let diallers = Diallers {
             shared: shared.clone(),

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout};
+use tokio_util::sync::CancellationToken;
 use wovenet_config::app::ExposedApp;
 use wovenet_config::name::{AppName, SiteName};
 use wovenet_config::socket::AppSocket;
@@ -18,7 +19,7 @@ use wovenet_config::socket::AppSocket;
 use crate::forward::access::{self, Cause};
 use crate::forward::answer::{answer, decline, give_up};
 use crate::forward::app_stream::AppStream;
-use crate::forward::audit::Audit;
+use crate::forward::audit::{self, Audit};
 use crate::forward::copy::Copy;
 use crate::forward::dialler::{APP_DIALS_MAX, Declined, Dialler};
 use crate::forward::live::{LiveApp, LiveStream};
@@ -59,7 +60,7 @@ struct Admitted {
 impl Connector {
     pub(super) fn new(shared: Arc<Shared>, node_addresses: NodeAddresses) -> Arc<Self> {
         let dialler = Dialler::new(Arc::clone(&shared.metrics));
-        Arc::new(Self { shared, node_addresses, apps: ArcSwap::default(), audit: Audit::default(), dialler })
+        Arc::new(Self { shared, node_addresses, apps: ArcSwap::default(), audit: Audit::new(), dialler })
     }
 
     /// Replaces the exposed apps. Streams that the new ones do not allow are reset; all others go on.
@@ -86,6 +87,11 @@ impl Connector {
                 Exposed { app, live, dials: Arc::new(Semaphore::new(APP_DIALS_MAX)) }
             }
         }
+    }
+
+    /// Writes the audit log of what was held back, until `stop`.
+    pub(super) async fn run_audit(self: Arc<Self>, stop: CancellationToken) {
+        self.audit.run(stop).await;
     }
 
     /// Returns each app's name and streams.
@@ -153,11 +159,13 @@ impl Connector {
             header = timeout(HEADER_TIMEOUT, StreamHeader::read(&mut incoming.recv)) => header,
         };
         let Ok(header) = header else {
+            self.audit.refused_header(&incoming.peer, audit::HEADER_TIMEOUT);
             give_up(incoming, ResetCode::Timeout);
             return None;
         };
         if let Err(error) = &header {
             tracing::debug!(site = %incoming.peer.name, %error, "stream header refused");
+            self.audit.refused_header(&incoming.peer, audit::HEADER_MALFORMED);
             self.shared.metrics.count_refused_without_app();
             give_up(incoming, ResetCode::Refused);
         }
@@ -187,7 +195,7 @@ impl Connector {
     }
 
     fn refuse(&self, peer: &PeerIdentity, app: &AppName, exposed: Option<&Exposed>, cause: Cause) -> Answer {
-        self.audit.refused(peer, app, exposed.is_some(), cause);
+        self.audit.refused(peer, app, exposed.is_some(), cause.label());
         match exposed {
             Some(exposed) => exposed.live.metrics.count(StreamResult::Refused),
             None => self.shared.metrics.count_refused_without_app(),

@@ -18,6 +18,7 @@ use crate::tunnel::lagging::LaggingCredit;
 use crate::tunnel::metrics::Metrics;
 use crate::tunnel::open::ServeStream;
 use crate::tunnel::reflections::Reflections;
+use crate::tunnel::refusals::Refusals;
 use crate::tunnel::registry::{RETURN_GRACE, Registry};
 use crate::tunnel::windows::Windows;
 use crate::tunnel::{control, endpoint};
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub(super) reflections: Mutex<Reflections>,
     pub(super) serve: ServeStream,
     pub(super) metrics: Metrics,
+    pub(super) refusals: Refusals,
     pub(super) windows: Windows,
     pub(super) lagging: LaggingCredit,
     pub(super) cancel: CancellationToken,
@@ -124,12 +126,9 @@ impl Shared {
     }
 
     /// Counts, logs and closes a connection that was not accepted.
-    pub(super) fn refuse(&self, connection: &quinn::Connection, role: &str, error: &HandshakeError) {
+    pub(super) fn refuse(&self, connection: &quinn::Connection, role: &'static str, error: &HandshakeError) {
         self.metrics.failed(role, error);
-        tracing::info!(
-            remote_addr = %connection.remote_address(), role, cause = error.class(), error = %error,
-            "connection not accepted"
-        );
+        self.refusals.note(connection.remote_address(), role, error);
         CloseCode::Refused.close(connection);
     }
 }

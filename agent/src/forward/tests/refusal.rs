@@ -103,6 +103,23 @@ async fn fault_69_a_header_that_stalls_is_reset_after_its_time_even_when_bytes_t
 }
 
 #[tokio::test]
+async fn every_stream_without_a_proper_header_is_in_the_audit_log_with_its_cause() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("log");
+    let log = tracing_subscriber::fmt().with_ansi(false).with_writer(crate::telemetry::open(&path).unwrap()).finish();
+    let _guard = tracing::subscriber::set_default(log);
+    let (world, _) = World::single(app(echo).await).await;
+    for header in [&[9, 0, 0][..], &[1]] {
+        let (mut send, mut recv) = open(&world).await;
+        send.write_chunk(Bytes::from_static(header)).await.unwrap();
+        assert!(matches!(everything(&mut recv).await, Err(StreamError::Reset(_))));
+    }
+    let log = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("audit: stream refused")).collect();
+    assert!(lines.len() == 2 && lines[0].contains("header_malformed") && lines[1].contains("header_timeout"), "{log}");
+}
+
+#[tokio::test]
 async fn a_storm_of_streams_that_are_reset_at_once_leaves_nothing_behind() {
     let (world, address) = World::single(app(echo).await).await;
     for round in 0..500 {
