@@ -44,7 +44,10 @@ pub(super) fn hash(content: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use wovenet_config::document::DOCUMENT_MAX_BYTES;
+
     use super::*;
+    use crate::peer::store::API_CHANGES_MAX_BYTES;
 
     fn document(revision: Option<u64>) -> Document {
         Document { revision, ..Document::default() }
@@ -66,5 +69,21 @@ mod tests {
         assert_eq!(choose(&document(Some(4)), "h", Some(&saved(Some(5), "h"))), Choice::Saved);
         assert_eq!(choose(&document(Some(5)), "h", Some(&saved(Some(5), "h"))), Choice::File);
         assert_eq!(choose(&document(Some(6)), "h", Some(&saved(Some(5), "h"))), Choice::File);
+    }
+
+    #[test]
+    fn the_largest_document_fits_the_saved_file_even_where_json_needs_more_than_yaml() {
+        // Two bytes of YAML each, six and four of JSON.
+        let [escapes, items] =
+            [("password: \"", "\\a", "\""), ("brokerServer: [", "a,", "]")].map(|(begin, item, end)| {
+                let (begin, end) = (format!("messageChannel: {{ mqtt: {{ {begin}"), format!("{end} }} }}"));
+                let count = (DOCUMENT_MAX_BYTES - begin.len() - end.len()) / item.len();
+                format!("{begin}{}{end}", item.repeat(count))
+            });
+        for text in [escapes, items] {
+            let document = Document::read(text.as_bytes()).unwrap();
+            let json = serde_json::to_vec(&Saved { file_hash: hash(b""), document }).unwrap();
+            assert!(json.len() > DOCUMENT_MAX_BYTES && json.len() <= API_CHANGES_MAX_BYTES, "{}", json.len());
+        }
     }
 }

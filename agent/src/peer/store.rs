@@ -12,6 +12,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use wovenet_config::document::DOCUMENT_MAX_BYTES;
 use wovenet_identity::saved_peers::SAVED_PEERS_MAX_BYTES;
 
 use crate::peer::SavedPeers;
@@ -29,8 +30,8 @@ const PEERS_FILE: &str = "peers.json";
 const API_CHANGES_FILE: &str = "api-changes.json";
 const GENERATION_FILE_MAX_BYTES: u64 = 32;
 const CANNOT_READ_GIVEN: &str = "cannot read the file of known peers, going on without it";
-/// The longest file of API changes, in bytes.
-const API_CHANGES_MAX_BYTES: u64 = 1 << 20;
+/// The longest file of API changes, in bytes: JSON, as it is saved, may need several bytes for one of YAML, as it came.
+pub const API_CHANGES_MAX_BYTES: usize = 8 * DOCUMENT_MAX_BYTES;
 
 /// Where the state of an agent lives.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,12 +156,12 @@ impl Store {
 
     /// Returns the changes that were made over the API, as they were saved.
     pub fn load_api_changes(&self) -> Option<Vec<u8>> {
-        self.read(API_CHANGES_FILE, API_CHANGES_MAX_BYTES)
+        self.read(API_CHANGES_FILE, API_CHANGES_MAX_BYTES as u64)
     }
 
     /// Saves the changes that were made over the API. Returns whether they will outlive the process.
     pub fn save_api_changes(&self, json: &[u8]) -> bool {
-        self.write(API_CHANGES_FILE, json)
+        json.len() <= API_CHANGES_MAX_BYTES && self.write(API_CHANGES_FILE, json)
     }
 
     /// Returns the file of API changes, for messages.

@@ -181,3 +181,13 @@ fn a_given_file_that_is_missing_hostile_or_damaged_is_left_alone_and_teaches_not
     load_given_peers(temporary.path(), &mut known, now());
     assert_eq!(known.sites().count(), 0);
 }
+
+#[test]
+fn api_changes_that_could_not_be_read_again_are_not_saved_over_the_last_ones() {
+    let temporary = TempDir::new().unwrap();
+    let store = Store::open(&location(&temporary)).unwrap();
+    let largest = vec![b' '; API_CHANGES_MAX_BYTES];
+    assert!(store.save_api_changes(&largest));
+    assert!(!store.save_api_changes(&[&largest[..], b" "].concat()));
+    assert_eq!(store.load_api_changes().unwrap().len(), API_CHANGES_MAX_BYTES);
+}
