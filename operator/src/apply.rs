@@ -3,28 +3,34 @@
 //! Nothing is written when nothing differs: an object is applied when it was rendered anew (its hash is another one) or
 //! when somebody changed what the operator owns.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::leader::Term;
+use crate::metrics::Metrics;
 use crate::names::{APPLIED_HASH, FIELD_MANAGER};
 
 /// How long one call to the API server may take.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// The first pause after a write that failed.
 const RETRY_MIN: Duration = Duration::from_millis(500);
-/// The longest pause after writes that failed.
-const RETRY_MAX: Duration = Duration::from_secs(60);
+/// The longest pause after writes that failed: what could not be written during an outage is written so soon after it.
+const RETRY_MAX: Duration = Duration::from_secs(20);
+/// How many objects are written at a time.
+const WRITES_AT_ONCE: usize = 32;
 /// An object that was just made is given so long to be seen by the watch.
 const WATCH_LAG: Duration = Duration::from_secs(1);
 /// An object that somebody else changes again and again is applied no more often than this.
@@ -42,6 +48,9 @@ pub enum ApplyError {
     /// An object could not be written as JSON.
     #[error("cannot write the object as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// Another replica leads.
+    #[error("another replica leads")]
+    TermEnded,
 }
 
 /// Bounds a call to the API server.
@@ -56,15 +65,6 @@ pub async fn within<T>(call: impl Future<Output = kube::Result<T>>) -> Result<T,
 #[derive(Debug, Default)]
 pub struct Pauses {
     until: HashMap<String, (Instant, Duration)>,
-    applied: HashMap<String, Applied>,
-}
-
-/// What became of the last write of an object.
-#[derive(Debug)]
-struct Applied {
-    hash: String,
-    version: Option<String>,
-    at: Instant,
 }
 
 impl Pauses {
@@ -85,64 +85,92 @@ impl Pauses {
         let pause = self.until.get(object).map_or(RETRY_MIN, |(_, pause)| (*pause * 2).min(RETRY_MAX));
         self.until.insert(object.to_owned(), (now + pause.mul_f64(rand::random_range(0.5..1.0)), pause));
     }
+}
 
-    /// Tells when the next paused object may be tried.
-    pub fn next(&self, now: Instant) -> Option<Instant> {
-        self.until.values().map(|(until, _)| *until).filter(|until| *until > now).min()
+/// Writes objects, each in a task of its own: one that hangs holds up no other. Counts what it wrote.
+pub struct Writer {
+    client: Client,
+    metrics: Metrics,
+    term: Term,
+    pauses: Pauses,
+    applied: HashMap<String, Applied>,
+    unwritten: BTreeMap<String, String>,
+    under_way: HashSet<String>,
+    running: JoinSet<Done>,
+    permits: Arc<Semaphore>,
+}
+
+/// The last write of an object that succeeded.
+#[derive(Debug)]
+struct Applied {
+    hash: String,
+    version: Option<String>,
+    at: Instant,
+}
+
+/// What became of a write.
+struct Done {
+    kind: String,
+    object: String,
+    done: &'static str,
+    result: Result<Option<Applied>, ApplyError>,
+}
+
+impl Writer {
+    /// Has written nothing yet. Nothing is written after the end of `term`.
+    pub fn new(client: Client, metrics: Metrics, term: Term) -> Self {
+        Self {
+            client,
+            metrics,
+            term,
+            pauses: Pauses::default(),
+            applied: HashMap::new(),
+            unwritten: BTreeMap::new(),
+            under_way: HashSet::new(),
+            running: JoinSet::new(),
+            permits: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
+        }
     }
-}
 
-/// Writes objects. Counts what it wrote.
-pub struct Applier<'a> {
-    /// The client.
-    pub client: &'a Client,
-    /// Nothing is written after its end.
-    pub term: &'a Term,
-    /// Objects that failed before.
-    pub pauses: &'a mut Pauses,
-    /// How many writes were made, by kind.
-    pub writes: &'a prometheus::IntCounterVec,
-    /// How many writes failed, by kind.
-    pub failures: &'a prometheus::IntCounterVec,
-}
+    /// Returns why the last write of an object failed, by `KIND NAMESPACE/NAME`.
+    pub fn unwritten(&self) -> BTreeMap<String, String> {
+        self.unwritten.clone()
+    }
 
-impl Applier<'_> {
     /// Applies every object of `wanted` that differs from what is in `existing`, and deletes every one of `existing` that
     /// is not wanted. `existing` holds only what the operator made.
-    pub async fn apply_all<K>(&mut self, wanted: Vec<K>, existing: &[&K])
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned,
-    {
-        let mut left: BTreeMap<(Option<String>, String), &K> =
-            existing.iter().map(|object| ((object.namespace(), object.name_any()), *object)).collect();
+    pub fn apply_all<K: Written>(&mut self, wanted: Vec<K>, existing: &[&K]) {
+        let mut left: BTreeMap<String, &K> = existing.iter().map(|object| (shown(*object), *object)).collect();
+        let names: HashSet<String> = wanted.iter().map(shown).collect();
+        let gone = |object: &String| object.starts_with(&format!("{} ", K::kind(&()))) && !names.contains(object);
+        self.applied.retain(|object, _| !gone(object));
+        self.unwritten.retain(|object, _| !gone(object) || left.contains_key(object));
         for object in wanted {
-            let existing = left.remove(&(object.namespace(), object.name_any()));
-            self.apply(object, existing).await;
+            let existing = left.remove(&shown(&object));
+            self.apply(object, existing);
         }
         for object in left.into_values().filter(|object| object.meta().deletion_timestamp.is_none()) {
-            self.delete(object).await;
+            self.delete(object);
         }
     }
 
-    /// Applies one object if it differs.
-    pub async fn apply<K>(&mut self, mut wanted: K, existing: Option<&K>)
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + Serialize + DeserializeOwned,
-    {
-        let now = Instant::now();
-        let object = format!("{} {}/{}", K::kind(&()), wanted.namespace().unwrap_or_default(), wanted.name_any());
-        if self.pauses.is_paused(&object, now) || !self.term.holds() {
+    /// Begins to apply one object if it differs. One that does not exist is not taken over when somebody else makes it
+    /// meanwhile, and one that exists is written only while it is still the same one.
+    pub fn apply<K: Written>(&mut self, mut wanted: K, existing: Option<&K>) {
+        let (object, now) = (shown(&wanted), Instant::now());
+        if !self.may_begin(&object, now) {
             return;
         }
         let Ok(hash) = hash(&wanted) else { return };
-        let last = self.pauses.applied.get(&object).filter(|last| last.hash == hash);
+        let last = self.applied.get(&object).filter(|last| last.hash == hash);
         if let Some(existing) = existing
             && existing.annotations().get(APPLIED_HASH) == Some(&hash)
             // The API server writes some values in its own way: what nobody changed since is as wanted.
             && (last.is_some_and(|last| last.version == existing.resource_version())
                 || covers(&json(existing), &json(&wanted)))
         {
-            self.pauses.until.remove(&object);
+            self.pauses.succeeded(&object);
+            self.unwritten.remove(&object);
             return;
         }
         let rest = if existing.is_some() { FIGHT_PAUSE } else { WATCH_LAG };
@@ -150,50 +178,136 @@ impl Applier<'_> {
             return;
         }
         wanted.annotations_mut().insert(APPLIED_HASH.to_owned(), hash.clone());
+        let mut parameters = PatchParams::apply(FIELD_MANAGER);
+        parameters.force = existing.is_some();
+        wanted.meta_mut().uid = existing.and_then(ResourceExt::uid);
         let api: Api<K> = Api::namespaced(self.client.clone(), &wanted.namespace().unwrap_or_default());
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
-        let written = within(api.patch(&wanted.name_any(), &parameters, &Patch::Apply(&wanted))).await;
-        let version = written.as_ref().ok().and_then(ResourceExt::resource_version);
-        self.pauses.applied.insert(object.clone(), Applied { hash, version, at: now });
-        self.note(&K::kind(&()), "applied", &object, written.map(drop), now);
+        self.begin::<K>(object, "applied", async move {
+            let written = within(api.patch(&wanted.name_any(), &parameters, &Patch::Apply(&wanted))).await?;
+            Ok(Some(Applied { hash, version: written.resource_version(), at: Instant::now() }))
+        });
     }
 
-    async fn delete<K>(&mut self, object: &K)
-    where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
-    {
-        let now = Instant::now();
-        let name = format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any());
-        if self.pauses.is_paused(&name, now) || !self.term.holds() {
+    /// Begins to make an object; one that exists stays.
+    pub fn create<K: Written>(&mut self, wanted: K) {
+        let object = shown(&wanted);
+        if !self.may_begin(&object, Instant::now()) {
             return;
         }
-        let api: Api<K> = Api::namespaced(self.client.clone(), &object.namespace().unwrap_or_default());
-        let parameters = DeleteParams {
-            // Only the very object that was seen: one that was made anew is somebody else's.
-            preconditions: Some(Preconditions { uid: object.uid(), resource_version: None }),
-            ..DeleteParams::background()
-        };
-        let deleted = match within(api.delete(&object.name_any(), &parameters)).await {
-            Err(ApplyError::Api(kube::Error::Api(status))) if status.code == 404 => Ok(()),
-            result => result.map(drop),
-        };
-        self.note(&K::kind(&()), "deleted", &name, deleted, now);
+        let api: Api<K> = Api::namespaced(self.client.clone(), &wanted.namespace().unwrap_or_default());
+        self.begin::<K>(object, "made", async move {
+            match within(api.create(&PostParams::default(), &wanted)).await {
+                Err(ApplyError::Api(kube::Error::Api(status))) if status.code == 409 => Ok(None),
+                result => result.map(|_| None),
+            }
+        });
     }
 
-    fn note(&mut self, kind: &str, done: &str, object: &str, result: Result<(), ApplyError>, now: Instant) {
-        match result {
-            Ok(()) => {
-                self.pauses.until.remove(object);
-                self.writes.with_label_values(&[kind]).inc();
-                tracing::info!(object, "{done}");
+    fn delete<K: Written>(&mut self, existing: &K) {
+        let object = shown(existing);
+        if !self.may_begin(&object, Instant::now()) {
+            return;
+        }
+        let api: Api<K> = Api::namespaced(self.client.clone(), &existing.namespace().unwrap_or_default());
+        let name = existing.name_any();
+        let parameters = DeleteParams {
+            // Only the very object that was seen: one that was made anew is somebody else's.
+            preconditions: Some(Preconditions { uid: existing.uid(), resource_version: None }),
+            ..DeleteParams::background()
+        };
+        self.begin::<K>(object, "deleted", async move {
+            match within(api.delete(&name, &parameters)).await {
+                Err(ApplyError::Api(kube::Error::Api(status))) if status.code == 404 => Ok(None),
+                result => result.map(|_| None),
             }
+        });
+    }
+
+    fn may_begin(&self, object: &str, now: Instant) -> bool {
+        self.term.holds() && !self.under_way.contains(object) && !self.pauses.is_paused(object, now)
+    }
+
+    fn begin<K: Written>(
+        &mut self,
+        object: String,
+        done: &'static str,
+        write: impl Future<Output = Result<Option<Applied>, ApplyError>> + Send + 'static,
+    ) {
+        let (kind, term, permits) = (K::kind(&()).into_owned(), self.term.clone(), self.permits.clone());
+        self.under_way.insert(object.clone());
+        self.running.spawn(async move {
+            // It is never closed.
+            let _permit = permits.acquire().await;
+            let result = if term.holds() { write.await } else { Err(ApplyError::TermEnded) };
+            Done { kind, object, done, result }
+        });
+    }
+
+    /// Takes over what became of writes since: one that failed is tried again, later each time.
+    pub fn take_results(&mut self) {
+        let now = Instant::now();
+        while let Some(done) = self.running.try_join_next() {
+            match done {
+                Ok(done) => self.note(done, now),
+                Err(error) => tracing::error!(%error, "writing an object ended early"),
+            }
+        }
+        if self.running.is_empty() {
+            // Of one that ended early nothing else tells.
+            self.under_way.clear();
+        }
+        self.pauses.forget(now);
+    }
+
+    fn note(&mut self, Done { kind, object, done, result }: Done, now: Instant) {
+        self.under_way.remove(&object);
+        match result {
+            Ok(applied) => {
+                self.pauses.succeeded(&object);
+                self.unwritten.remove(&object);
+                self.metrics.writes.with_label_values(&[&kind]).inc();
+                tracing::info!(object, "{done}");
+                self.applied.extend(applied.map(|applied| (object, applied)));
+            }
+            Err(ApplyError::TermEnded) => {}
             Err(error) => {
-                self.pauses.failed(object, now);
-                self.failures.with_label_values(&[kind]).inc();
+                self.pauses.failed(&object, now);
+                self.metrics.write_failures.with_label_values(&[&kind]).inc();
                 tracing::warn!(object, %error, "cannot write an object, it is tried again");
+                self.unwritten.insert(object, error.to_string());
             }
         }
     }
+}
+
+/// What can be written.
+pub trait Written:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + Clone
+    + Debug
+    + Serialize
+    + DeserializeOwned
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<K> Written for K where
+    K: Resource<DynamicType = (), Scope = NamespaceResourceScope>
+        + Clone
+        + Debug
+        + Serialize
+        + DeserializeOwned
+        + Send
+        + Sync
+        + 'static
+{
+}
+
+/// Names an object in logs and conditions.
+fn shown<K: Resource<DynamicType = ()>>(object: &K) -> String {
+    format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
 }
 
 fn hash<K: Serialize>(object: &K) -> Result<String, ApplyError> {
@@ -252,6 +366,5 @@ mod tests {
         assert!(pauses.is_paused("one", now) && !pauses.is_paused("two", now));
         (0..20).for_each(|_| pauses.failed("one", now));
         assert!(!pauses.is_paused("one", now + RETRY_MAX));
-        assert!(pauses.next(now).is_some_and(|next| next <= now + RETRY_MAX));
     }
 }

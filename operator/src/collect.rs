@@ -31,7 +31,7 @@ pub struct Snapshot {
     /// Services of all namespaces.
     pub services: BTreeMap<Place, Arc<Service>>,
     /// EndpointSlices of all namespaces.
-    pub slices: Vec<Arc<EndpointSlice>>,
+    pub slices: BTreeMap<Place, Arc<EndpointSlice>>,
     /// Namespaces.
     pub namespaces: BTreeMap<String, Arc<Namespace>>,
     /// Nodes.
@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub daemon_sets: BTreeMap<String, Arc<DaemonSet>>,
     /// What agents told, by the uid of their pod.
     pub heard: BTreeMap<String, Heard>,
+    /// Why the last write of an object failed, by `KIND NAMESPACE/NAME`.
+    pub unwritten: BTreeMap<String, String>,
 }
 
 /// What does not come from the cluster.
@@ -82,6 +84,13 @@ impl Snapshot {
     /// Tells whether an address is that of a pod of `namespace`.
     pub fn is_pod_address(&self, namespace: &str, address: &str) -> bool {
         self.pod_addresses.get(namespace).is_some_and(|addresses| addresses.contains(address))
+    }
+
+    /// Returns the EndpointSlices of a namespace.
+    pub fn slices_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<EndpointSlice>> {
+        let first = (namespace.to_owned(), String::new());
+        let slices = self.slices.range(first..).map(|(_, slice)| slice);
+        slices.take_while(move |slice| slice.metadata.namespace.as_deref() == Some(namespace))
     }
 
     /// Returns a field of a Secret of the operator's namespace.

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::ResourceExt;
+use serde::Serialize;
 use wovenet_crds::condition::Reason;
 use wovenet_crds::{ExposedApp, RemoteApp, Site};
 
@@ -19,6 +20,11 @@ pub use secrets::{Credentials, MeshKeys};
 
 /// The most apps of one Site, exposed and remote ones together.
 pub const APPS_MAX: usize = 2_048;
+/// The most local sockets of one Site: agents take no more. A remote app has one for each port, and its unix socket.
+pub const SOCKETS_MAX: usize = wovenet_config::app::APPS_MAX;
+/// The most that the apps of one Site may take of its configuration, in bytes. A Secret holds 1 MiB, and the Site's own
+/// part, with an address for each node, takes its share.
+pub const APPS_MAX_BYTES: usize = 768 << 10;
 
 /// Why something is not so: for programs and for people.
 pub type Refusal = (Reason, String);
@@ -47,6 +53,16 @@ pub struct JudgedSite {
     pub exposed: Vec<JudgedExposedApp>,
     /// Its remote apps.
     pub remote: Vec<JudgedRemoteApp>,
+    /// What its apps take of its configuration.
+    taken: Share,
+}
+
+/// What apps take of the configuration of a Site.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    apps: usize,
+    sockets: usize,
+    bytes: usize,
 }
 
 /// What the Secrets of a Site hold.
@@ -103,7 +119,7 @@ pub fn judge(known: &Snapshot, around: &Surroundings) -> Judged {
     for app in &known.exposed_apps {
         match attach::attach(&app.spec.site_ref, app.namespace(), known, around).map(|name| places[&name]) {
             Ok(place) => {
-                let one = exposed_app::judge(app, &judged.sites[place], known);
+                let one = exposed_app::judge(app, &mut judged.sites[place], known);
                 judged.sites[place].exposed.push(one);
             }
             Err(refusal) => judged.unattached_exposed.push((app.clone(), refusal)),
@@ -113,7 +129,7 @@ pub fn judge(known: &Snapshot, around: &Surroundings) -> Judged {
     for app in &known.remote_apps {
         match attach::attach(&app.spec.site_ref, app.namespace(), known, around).map(|name| places[&name]) {
             Ok(place) => {
-                let one = remote_app::judge(app, &judged.sites[place], known, &mut services);
+                let one = remote_app::judge(app, &mut judged.sites[place], known, &mut services);
                 judged.sites[place].remote.push(one);
             }
             Err(refusal) => judged.unattached_remote.push((app.clone(), refusal)),
@@ -123,13 +139,22 @@ pub fn judge(known: &Snapshot, around: &Surroundings) -> Judged {
 }
 
 impl JudgedSite {
-    /// Tells whether the Site has no room for another app.
-    fn is_full(&self) -> bool {
-        let accepted = self.exposed.iter().filter(|one| one.accepted.is_ok()).count();
-        accepted + self.remote.iter().filter(|one| one.accepted.is_ok()).count() >= APPS_MAX
-    }
-
-    fn full(&self) -> Refusal {
-        (Reason::SiteFull, format!("Site {} has {APPS_MAX} apps already, which is the most", self.site.name_any()))
+    /// Finds room for one more app with these entries in the configuration.
+    fn room<E: Serialize>(&self, entries: &[E], sockets: usize) -> Result<Share, Refusal> {
+        let bytes = |entry: &E| serde_json::to_vec(entry).map_or(0, |bytes| bytes.len() + 1);
+        let share = Share {
+            apps: self.taken.apps + 1,
+            sockets: self.taken.sockets + sockets,
+            bytes: self.taken.bytes + entries.iter().map(bytes).sum::<usize>(),
+        };
+        let most = match share {
+            Share { apps, .. } if apps > APPS_MAX => format!("{APPS_MAX} apps"),
+            Share { sockets, .. } if sockets > SOCKETS_MAX => format!("{SOCKETS_MAX} ports of remote apps"),
+            Share { bytes, .. } if bytes > APPS_MAX_BYTES => format!("{APPS_MAX_BYTES} bytes of apps"),
+            _ => return Ok(share),
+        };
+        let name = self.site.name_any();
+        let message = format!("Site {name} has no room for it beside its older apps: it takes at most {most}");
+        Err((Reason::SiteFull, message))
     }
 }

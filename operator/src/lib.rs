@@ -7,6 +7,7 @@ pub mod agent_report;
 pub mod apply;
 pub mod cli;
 pub mod collect;
+pub mod configuration;
 pub mod events;
 pub mod health;
 pub mod judge;

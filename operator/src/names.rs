@@ -99,6 +99,12 @@ pub fn is_ours(metadata: &ObjectMeta) -> bool {
         && owners.iter().any(|owner| owner.api_version.starts_with(&group) && owner.controller == Some(true))
 }
 
+/// Tells whether an object was made by the operator for the Site of this name, be it one that was deleted meanwhile.
+pub fn is_of_site(metadata: &ObjectMeta, site: &str) -> bool {
+    let owners = metadata.owner_references.as_deref().unwrap_or_default();
+    is_ours(metadata) && owners.iter().any(|owner| owner.kind == Site::kind(&()) && owner.name == site)
+}
+
 fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
     pairs.into_iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }

@@ -17,9 +17,10 @@ use tokio::time::sleep;
 use wovenet_identity::SiteKey;
 
 use crate::agent_report::SILENT_AFTER;
-use crate::apply::{Applier, Pauses};
+use crate::apply::Writer;
 use crate::cli::RunArguments;
 use crate::collect::{Snapshot, Surroundings};
+use crate::configuration::Configuration;
 use crate::health::{self, Health};
 use crate::judge::{Judged, judge};
 use crate::keys;
@@ -27,7 +28,7 @@ use crate::leader::{self, Term};
 use crate::measure;
 use crate::metrics::Metrics;
 use crate::names;
-use crate::plan::{Configuration, Memory, Objects, SitePlan, plan_all};
+use crate::plan::{Memory, Objects, SitePlan, plan_all};
 use crate::ports::Key;
 use crate::push::{Agent, Agents};
 use crate::render::remote_app::address;
@@ -41,7 +42,8 @@ const SETTLE: Duration = Duration::from_millis(100);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A listener port that was given back is not given to another app for so long: a stale kube-proxy still sends there.
 const PORT_RESTS: Duration = Duration::from_secs(300);
-
+/// How often a Site's revision is raised only because agents tell a higher one: an agent that lies makes no more work.
+const RAISE_REST: Duration = Duration::from_secs(60);
 /// What agents know of other sites is looked at, and written when it changed, no more often than this for each Site.
 const PEERS_REST: Duration = Duration::from_secs(10);
 
@@ -137,15 +139,13 @@ async fn lead(
 
 /// The leader.
 struct Operator {
-    client: Client,
     arguments: RunArguments,
     metrics: Metrics,
     key: SiteKey,
     stores: Arc<Stores>,
     agents: Agents,
-    term: Term,
     reporter: Reporter,
-    pauses: Pauses,
+    writer: Writer,
     memory: Memory,
     /// When this replica began to lead.
     begun: Instant,
@@ -153,6 +153,8 @@ struct Operator {
     released: BTreeMap<String, BTreeMap<u16, Instant>>,
     /// When the known peers were last looked at, by Site.
     peers_looked_at: BTreeMap<String, Instant>,
+    /// When a revision was raised only because agents told a higher one, by Site.
+    raised: BTreeMap<String, Instant>,
 }
 
 impl Operator {
@@ -173,23 +175,22 @@ impl Operator {
             reporter: Reporter::new(client.clone(), recorder, metrics.clone(), term.clone()),
             agents: Agents::new(key.clone(), changes.clone()),
             arguments: arguments.clone(),
-            client,
             metrics: metrics.clone(),
             key,
             stores,
-            term,
-            pauses: Pauses::default(),
+            writer: Writer::new(client.clone(), metrics.clone(), term),
             memory: Memory::default(),
             begun: Instant::now(),
             released: BTreeMap::new(),
             peers_looked_at: BTreeMap::new(),
+            raised: BTreeMap::new(),
         })
     }
 
     async fn work(mut self, mut changed: watch::Receiver<u64>) -> anyhow::Result<()> {
         loop {
             changed.mark_unchanged();
-            self.round().await;
+            self.round();
             tokio::select! {
                 result = changed.changed() => result?,
                 () = sleep(LOOK_EVERY) => continue,
@@ -198,19 +199,23 @@ impl Operator {
         }
     }
 
-    async fn round(&mut self) {
+    fn round(&mut self) {
         let timer = self.metrics.round_seconds.start_timer();
         self.metrics.rounds.inc();
         let around = self.surroundings();
-        let known = self.stores.snapshot(&self.arguments.namespace, self.agents.heard());
+        self.writer.take_results();
+        let known = Snapshot {
+            unwritten: self.writer.unwritten(),
+            ..self.stores.snapshot(&self.arguments.namespace, self.agents.heard())
+        };
         let judged = judge(&known, &around);
         let plans = plan_all(&judged, &known, &around, &self.memory);
         self.agents.follow(agents_to_follow(&plans));
-        keys::make_site_keys(&self.client, &self.arguments.namespace, &plans).await;
-        self.apply(&plans, &known, &around).await;
-        self.keep_peers(&plans, &known, &around).await;
+        keys::make_site_keys(&mut self.writer, &self.arguments.namespace, &plans, &self.memory.keys);
+        self.apply(&plans, &known, &around);
+        self.keep_peers(&plans, &known, &around);
         self.report(&plans, &judged, &known, &around);
-        let remembered = remember(&plans);
+        let remembered = remember(&plans, &self.memory);
         self.forget(remembered, around.instant);
         timer.observe_duration();
     }
@@ -228,7 +233,7 @@ impl Operator {
     }
 
     /// Order for a new app: configuration, then its Service and slices; what is no longer wanted goes last.
-    async fn apply(&mut self, plans: &[SitePlan<'_>], known: &Snapshot, around: &Surroundings) {
+    fn apply(&mut self, plans: &[SitePlan<'_>], known: &Snapshot, around: &Surroundings) {
         let mut wanted = Objects::default();
         let mut frozen = BTreeSet::new();
         for plan in plans {
@@ -243,29 +248,18 @@ impl Operator {
         }
         let kept = |metadata: &ObjectMeta| site_of(metadata).is_some_and(|site| frozen.contains(site));
         let ours = |metadata: &ObjectMeta| names::is_ours(metadata) && !kept(metadata);
-        let mut applier = self.applier();
         let secrets: Vec<&Secret> = known.secrets.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
-        applier.apply_all(wanted.secrets, &secrets).await;
+        self.writer.apply_all(wanted.secrets, &secrets);
         let sets: Vec<_> = known.daemon_sets.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
-        applier.apply_all(wanted.daemon_sets, &sets).await;
-        let slices: Vec<_> = known.slices.iter().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
-        applier.apply_all(wanted.slices, &slices).await;
+        self.writer.apply_all(wanted.daemon_sets, &sets);
+        let slices: Vec<_> = known.slices.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
+        self.writer.apply_all(wanted.slices, &slices);
         let services: Vec<_> = known.services.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
-        applier.apply_all(wanted.services, &services).await;
-    }
-
-    fn applier(&mut self) -> Applier<'_> {
-        Applier {
-            client: &self.client,
-            term: &self.term,
-            pauses: &mut self.pauses,
-            writes: &self.metrics.writes,
-            failures: &self.metrics.write_failures,
-        }
+        self.writer.apply_all(wanted.services, &services);
     }
 
     /// Writes what agents know of other sites, for pods to come. What a predecessor wrote stands until they were heard.
-    async fn keep_peers(&mut self, plans: &[SitePlan<'_>], known: &Snapshot, around: &Surroundings) {
+    fn keep_peers(&mut self, plans: &[SitePlan<'_>], known: &Snapshot, around: &Surroundings) {
         self.peers_looked_at.retain(|_, at| around.instant.duration_since(*at) < PEERS_REST);
         for plan in plans.iter().filter(|plan| plan.configuration.is_some()) {
             if around.beginning || self.peers_looked_at.contains_key(&plan.name()) {
@@ -274,7 +268,7 @@ impl Operator {
             self.peers_looked_at.insert(plan.name(), around.instant);
             if let Some(secret) = plan.peers_secret(known) {
                 let existing = known.secrets.get(&names::peers(&plan.name()));
-                self.applier().apply(secret, existing.map(|secret| &**secret)).await;
+                self.writer.apply(secret, existing.map(|secret| &**secret));
             }
         }
     }
@@ -297,7 +291,7 @@ impl Operator {
                 self.reporter.report(&*one.app, one.app.status.as_ref(), &wanted);
             }
             for one in &plan.judged.remote {
-                let wanted = status::remote_app(one, plan, now);
+                let wanted = status::remote_app(one, plan, known, now);
                 self.reporter.report(&*one.app, one.app.status.as_ref(), &wanted);
             }
         }
@@ -324,21 +318,48 @@ impl Operator {
             released.retain(|_, since| now.duration_since(*since) < PORT_RESTS);
         }
         self.released.retain(|_, released| !released.is_empty());
+        self.note_raised(&remembered.configurations, now);
         let resting = self.released.iter().map(|(site, ports)| (site.clone(), ports.keys().copied().collect()));
-        self.memory =
-            Memory { configurations: remembered.configurations, given: remembered.given, resting: resting.collect() };
+        self.memory = Memory {
+            configurations: remembered.configurations,
+            given: remembered.given,
+            resting: resting.collect(),
+            keys: remembered.keys,
+            raised: self.raised.keys().cloned().collect(),
+        };
+    }
+
+    /// Notes Sites whose document got a higher revision without any other change.
+    fn note_raised(&mut self, configurations: &BTreeMap<String, Configuration>, now: Instant) {
+        for (site, configuration) in configurations {
+            let before = self.memory.configurations.get(site);
+            if before.is_some_and(|before| {
+                before.revision < configuration.revision && before.document == configuration.document
+            }) {
+                self.raised.insert(site.clone(), now);
+            }
+        }
+        self.raised.retain(|_, at| now.duration_since(*at) < RAISE_REST);
     }
 }
 
 struct Remembered {
     configurations: BTreeMap<String, Configuration>,
+    keys: BTreeMap<String, SiteKey>,
     given: BTreeMap<String, BTreeMap<Key, u16>>,
 }
 
-fn remember(plans: &[SitePlan<'_>]) -> Remembered {
+fn remember(plans: &[SitePlan<'_>], before: &Memory) -> Remembered {
     let configurations = plans.iter().filter_map(|plan| Some((plan.name(), plan.configuration.clone()?)));
+    // Of one whose Secret is gone or damaged the last one stays known.
+    let keys = plans.iter().filter_map(|plan| {
+        let uid = plan.judged.site.uid()?;
+        let key = plan.key.as_ref().ok().or_else(|| before.keys.get(&uid))?.clone();
+        Some((uid, key))
+    });
     Remembered {
         configurations: configurations.collect(),
+        keys: keys.collect(),
         given: plans.iter().map(|plan| (plan.name(), plan.ports.clone())).collect(),
     }
 }

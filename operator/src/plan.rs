@@ -10,14 +10,16 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use wovenet_config::Document;
-use wovenet_config::document::Pin;
+use wovenet_config::document::{Pin, RemoteApp as RemoteAppEntry};
 use wovenet_config::key::PublicKey;
 use wovenet_config::name::SiteName;
+use wovenet_crds::Site;
 use wovenet_identity::SiteKey;
 
 use crate::agent_report::Report;
 use crate::collect::{Snapshot, Surroundings, is_ready};
-use crate::judge::{Credentials, Judged, JudgedRemoteApp, JudgedSite, MeshKeys};
+use crate::configuration::{Configuration, REVISION_MAX};
+use crate::judge::{Credentials, Judged, JudgedExposedApp, JudgedRemoteApp, JudgedSite, MeshKeys, SOCKETS_MAX};
 use crate::known_peers::KnownPeers;
 use crate::names;
 use crate::ports::{self, Key};
@@ -30,30 +32,6 @@ const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
 /// The most names that the annotation of a Site can set free at a time.
 const UNPIN_MAX: usize = 64;
 
-/// The configuration of a Site's agents, with its revision.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Configuration {
-    /// The document without its revision.
-    pub document: Document,
-    /// The revision.
-    pub revision: u64,
-}
-
-impl Configuration {
-    /// Writes the document as the agent reads it. JSON is YAML too.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let whole = Document { revision: Some(self.revision), ..self.document.clone() };
-        // Strings and numbers only: it cannot fail.
-        serde_json::to_vec(&whole).unwrap_or_default()
-    }
-
-    /// Reads what is in a Site's Secret.
-    pub fn read(secret: &Secret) -> Option<Self> {
-        let document = Document::read(&secret.data.as_ref()?.get(names::CONFIG_FIELD)?.0).ok()?;
-        Some(Self { revision: document.revision?, document: Document { revision: None, ..document } })
-    }
-}
-
 /// What is remembered between two plans.
 #[derive(Debug, Default)]
 pub struct Memory {
@@ -63,6 +41,10 @@ pub struct Memory {
     pub given: BTreeMap<String, BTreeMap<Key, u16>>,
     /// Ports that were given back lately, by Site.
     pub resting: BTreeMap<String, BTreeSet<u16>>,
+    /// The key that each Site had when it was last seen, by the uid of the Site.
+    pub keys: BTreeMap<String, SiteKey>,
+    /// Sites whose revision was lately raised only because agents told a higher one.
+    pub raised: BTreeSet<String>,
 }
 
 /// What must be for one Site.
@@ -85,8 +67,10 @@ pub struct SitePlan<'a> {
 /// Why a Site has no key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyState {
-    /// It was not made yet.
+    /// It was not made yet, or the operator remembers it.
     Missing,
+    /// The Site had one, and its Secret is gone.
+    Lost,
     /// Its Secret holds something else.
     Damaged,
 }
@@ -104,6 +88,8 @@ pub struct PlannedAgent<'a> {
     pub peers: Option<Arc<KnownPeers>>,
     /// Whether it was never heard so far, and need not have been yet, or the operator doubts that it hears.
     pub new: bool,
+    /// Whether it ought to have been heard lately, and was not.
+    pub silent: bool,
 }
 
 impl PlannedAgent<'_> {
@@ -126,7 +112,7 @@ pub fn plan<'a>(judged: &'a JudgedSite, known: &'a Snapshot, around: &Surroundin
     let ports = listener_ports(judged, memory.given.get(&name), memory.resting.get(&name));
     let (local_sockets, unannounced) = tunnel_service::local_sockets(&judged.site, known);
     let keys = mesh_keys(judged, before.as_ref());
-    let key = site_key(&name, known);
+    let key = site_key(&judged.site, known, memory);
     let rendered = match (&judged.accepted, &keys, &key) {
         (Ok(()), Some(keys), Ok(_)) => {
             let credentials = credentials(judged, before.as_ref());
@@ -138,7 +124,7 @@ pub fn plan<'a>(judged: &'a JudgedSite, known: &'a Snapshot, around: &Surroundin
                 unpin: unpin(judged, before.as_ref(), known, &agents),
                 local_sockets,
                 exposed_apps: exposed_apps(judged),
-                remote_apps: remote_apps(judged, &ports),
+                remote_apps: remote_apps(judged, &ports, before.as_ref(), known),
             };
             Some(document.render())
         }
@@ -146,20 +132,27 @@ pub fn plan<'a>(judged: &'a JudgedSite, known: &'a Snapshot, around: &Surroundin
     };
     // Without a new one the last good configuration stays.
     let configuration = match rendered {
-        Some(document) => Some(number(document, before, &agents)),
+        Some(document) => Some(number(document, before, &agents, !memory.raised.contains(&name))),
         None => before,
     };
     SitePlan { judged, key, configuration, ports, unannounced, agents }
 }
 
-/// Gives a document its revision: the same while it is the same, else one above every other.
-fn number(document: Document, before: Option<Configuration>, agents: &[PlannedAgent<'_>]) -> Configuration {
+/// Gives a document its revision: the same while it is the same, else one above every other. Agents that have a higher one
+/// would refuse it: then the same document gets one above theirs, if it `may_rise`.
+fn number(
+    document: Document,
+    before: Option<Configuration>,
+    agents: &[PlannedAgent<'_>],
+    may_rise: bool,
+) -> Configuration {
+    let told = agents.iter().filter_map(|agent| agent.report.as_ref()).map(|report| report.revision);
+    let told = told.filter(|revision| *revision <= REVISION_MAX).max().unwrap_or(0);
     match before {
-        Some(before) if before.document == document => before,
+        Some(before) if before.document == document && (before.revision >= told || !may_rise) => before,
         before => {
-            let told = agents.iter().filter_map(|agent| agent.report.as_ref()).map(|report| report.revision).max();
-            let last = before.map(|before| before.revision).max(told).unwrap_or(0);
-            Configuration { document, revision: last + 1 }
+            let last = before.as_ref().map_or(0, |before| before.revision).max(told);
+            Configuration::following(before.as_ref(), document, last + 1)
         }
     }
 }
@@ -223,10 +216,12 @@ fn kept_peers(site: &str, known: &Snapshot) -> Option<Option<KnownPeers>> {
     known.secrets.contains_key(&name).then(|| known.secret_field(&name, names::PEERS_FIELD).and_then(KnownPeers::parse))
 }
 
-fn site_key(site: &str, known: &Snapshot) -> Result<SiteKey, KeyState> {
-    let secret = names::identity(site);
+fn site_key(site: &Site, known: &Snapshot, memory: &Memory) -> Result<SiteKey, KeyState> {
+    let secret = names::identity(&site.name_any());
     if !known.secrets.contains_key(&secret) {
-        return Err(KeyState::Missing);
+        let had_one = site.status.as_ref().is_some_and(|status| status.public_key.is_some());
+        let is_remembered = site.metadata.uid.as_ref().is_some_and(|uid| memory.keys.contains_key(uid));
+        return Err(if had_one && !is_remembered { KeyState::Lost } else { KeyState::Missing });
     }
     let pem = known.secret_field(&secret, names::KEY_FIELD).ok_or(KeyState::Damaged)?;
     SiteKey::from_pem(pem).map_err(|_| KeyState::Damaged)
@@ -245,7 +240,8 @@ fn agents<'a>(site: &str, known: &'a Snapshot, around: &Surroundings) -> Vec<Pla
         let report = report.filter(|_| is_alive(pod) || doubts_itself);
         let new = is_new(pod) || (doubts_itself && report.is_none());
         let peers = known.heard_of(pod).and_then(|heard| heard.peers.clone());
-        PlannedAgent { pod, ready: is_ready(pod), report, peers, new }
+        let silent = is_ready(pod) && !is_new(pod) && !is_alive(pod);
+        PlannedAgent { pod, ready: is_ready(pod), report, peers, new, silent }
     };
     pods.into_iter().map(planned).collect()
 }
@@ -254,6 +250,7 @@ fn is_of(pod: &Pod, site: &str) -> bool {
     pod.metadata.deletion_timestamp.is_none() && pod.labels().get(names::SITE_LABEL).is_some_and(|label| label == site)
 }
 
+/// The ports that were given, and new ones for those that have none. A Site that is invalid gives no new ones.
 fn listener_ports(
     judged: &JudgedSite,
     remembered: Option<&BTreeMap<Key, u16>>,
@@ -272,7 +269,13 @@ fn listener_ports(
             wanted.push(key);
         }
     }
-    ports::allocate(judged.site.spec.listener_ports, &wanted, &given, resting.unwrap_or(&BTreeSet::new()))
+    if judged.accepted.is_err() {
+        return given;
+    }
+    let given_back = remembered.into_iter().flatten().filter(|(key, _)| !given.contains_key(*key));
+    let resting: BTreeSet<u16> =
+        resting.into_iter().flatten().chain(given_back.map(|(_, port)| port)).copied().collect();
+    ports::allocate(judged.site.spec.listener_ports, &wanted, &given, &resting)
 }
 
 fn key(one: &JudgedRemoteApp, port: &str) -> Key {
@@ -287,11 +290,43 @@ fn exposed_apps(judged: &JudgedSite) -> Vec<wovenet_config::document::ExposedApp
     apps
 }
 
-fn remote_apps(judged: &JudgedSite, ports: &BTreeMap<Key, u16>) -> Vec<wovenet_config::document::RemoteApp> {
+fn remote_apps(
+    judged: &JudgedSite,
+    ports: &BTreeMap<Key, u16>,
+    before: Option<&Configuration>,
+    known: &Snapshot,
+) -> Vec<RemoteAppEntry> {
     let good = judged.remote.iter().filter(|one| one.accepted.is_ok());
     let mut apps: Vec<_> = good.flat_map(|one| document::remote_app(&one.app, &ports_of(one, ports))).collect();
+    let retiring = retiring(judged, before, &apps, known);
+    apps.extend(retiring);
     apps.sort_by(|one, other| one.local_socket.cmp(&other.local_socket));
     apps
+}
+
+/// What is not wanted any more, while slices still lead clients to it: a listener goes after them, never before.
+fn retiring(
+    judged: &JudgedSite,
+    before: Option<&Configuration>,
+    wanted: &[RemoteAppEntry],
+    known: &Snapshot,
+) -> Vec<RemoteAppEntry> {
+    let Some(before) = before else { return Vec::new() };
+    let site = judged.site.name_any();
+    let ours = known.slices.values().filter(|slice| {
+        names::is_ours(&slice.metadata)
+            && slice.labels().get(names::SITE_LABEL) == Some(&site)
+            && !slice.endpoints.is_empty()
+    });
+    let led_to: BTreeSet<i32> =
+        ours.flat_map(|slice| slice.ports.iter().flatten()).filter_map(|port| port.port).collect();
+    let wanted: BTreeSet<Option<&String>> = wanted.iter().map(|app| app.local_socket.as_ref()).collect();
+    let is_led_to = |app: &&RemoteAppEntry| {
+        let port = app.local_socket.as_ref().and_then(|socket| socket.strip_prefix("tcp:")?.rsplit_once(':'));
+        port.and_then(|(_, port)| port.parse().ok()).is_some_and(|port: i32| led_to.contains(&port))
+    };
+    let apps = before.document.remote_apps.iter().filter(|app| !wanted.contains(&app.local_socket.as_ref()));
+    apps.filter(is_led_to).take(SOCKETS_MAX.saturating_sub(wanted.len())).cloned().collect()
 }
 
 /// The listener ports of one remote app, by the name of its port.
@@ -325,16 +360,18 @@ impl SitePlan<'_> {
         self.judged.accepted.is_err()
     }
 
-    /// The public key of the Site.
+    /// The public key of the Site; that which its agents still have when its Secret is gone or damaged.
     pub fn public_key(&self) -> Option<PublicKey> {
-        self.key.as_ref().ok().map(SiteKey::public)
+        let had = || self.judged.site.status.as_ref()?.public_key.as_ref()?.parse().ok();
+        self.key.as_ref().ok().map(SiteKey::public).or_else(had)
     }
 
-    /// Renders every object.
+    /// Renders every object that can be rendered. Those of the Site itself are left out while it is frozen; Services and
+    /// slices of its remote apps go on, with what the agents that run tell.
     pub fn objects(&self, known: &Snapshot, around: &Surroundings) -> Objects {
         let site = &self.judged.site;
         let Some(configuration) = &self.configuration else { return Objects::default() };
-        let mut services = tunnel_service::services(site);
+        let mut services = if self.is_frozen() { Vec::new() } else { tunnel_service::services(site) };
         let mut slices = Vec::new();
         for one in self.judged.remote.iter().filter(|one| one.accepted.is_ok()) {
             let ports = ports_of(one, &self.ports);
@@ -347,11 +384,25 @@ impl SitePlan<'_> {
             slices.extend(render::remote_app::slices(&one.app, &self.name(), &ports, &families, &serving));
         }
         Objects {
-            secrets: vec![self.secret(configuration)],
-            daemon_sets: vec![render::daemon_set(site, around)],
+            secrets: if self.is_frozen() { Vec::new() } else { vec![self.secret(configuration)] },
+            daemon_sets: if self.is_frozen() { Vec::new() } else { vec![render::daemon_set(site, around)] },
             services,
             slices,
         }
+    }
+
+    /// Tells since which revision the agents are told this of an exposed app; `None` when they are not.
+    pub fn exposed_since(&self, one: &JudgedExposedApp) -> Option<u64> {
+        let entry = document::exposed_app(&one.app, one.target.as_ref().ok()?);
+        self.configuration.as_ref()?.exposed_since(&entry)
+    }
+
+    /// Tells since which revision the agents are told all of this of a remote app; `None` when they are not.
+    pub fn remote_since(&self, one: &JudgedRemoteApp) -> Option<u64> {
+        let configuration = self.configuration.as_ref()?;
+        let entries = document::remote_app(&one.app, &ports_of(one, &self.ports));
+        let since: Option<Vec<u64>> = entries.iter().map(|entry| configuration.remote_since(entry)).collect();
+        since?.into_iter().max()
     }
 
     fn secret(&self, configuration: &Configuration) -> Secret {
@@ -418,8 +469,10 @@ impl SitePlan<'_> {
 
 /// The uids of the agents that the slices of a remote app list now.
 fn listed(one: &JudgedRemoteApp, known: &Snapshot) -> BTreeSet<String> {
-    let of_app =
-        known.slices.iter().filter(|slice| names::is_owned_by(&slice.metadata, one.app.metadata.uid.as_deref()));
+    let namespace = one.app.namespace().unwrap_or_default();
+    let of_app = known
+        .slices_in(&namespace)
+        .filter(|slice| names::is_owned_by(&slice.metadata, one.app.metadata.uid.as_deref()));
     let targets = of_app.flat_map(|slice| &slice.endpoints).filter_map(|endpoint| endpoint.target_ref.as_ref());
     targets.filter_map(|target| target.uid.clone()).collect()
 }

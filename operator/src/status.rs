@@ -8,6 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
 use wovenet_crds::condition::{self, ConditionType, Reason, Verdict};
 
+use crate::collect::Snapshot;
 use crate::judge::Refusal;
 use crate::plan::{PlannedAgent, SitePlan};
 
@@ -50,25 +51,41 @@ fn verdict(type_: ConditionType, result: Result<&str, &Refusal>) -> Verdict {
     }
 }
 
-/// Whether every ready agent has the configuration in force.
-fn programmed(plan: &SitePlan<'_>) -> Result<(), Verdict> {
-    let Some(configuration) = &plan.configuration else {
+/// Whether every ready agent has what it was told last of one part of the configuration: `since` is the revision since
+/// which it says so, `None` when it does not say it.
+fn programmed(plan: &SitePlan<'_>, since: Option<u64>) -> Result<(), Verdict> {
+    if plan.configuration.is_none() {
         return Err(Verdict::fails(Reason::Pending, "the agents have no configuration yet"));
+    }
+    let Some(since) = since else {
+        let message = format!("this waits, as Site {} cannot be configured now: see its conditions", plan.name());
+        return Err(Verdict::fails(Reason::Pending, message));
     };
     let ready: Vec<&PlannedAgent<'_>> = plan.agents.iter().filter(|agent| agent.ready).collect();
     if ready.is_empty() {
         let message = "no agent is ready: see the DaemonSet of the Site and its pods";
         return Err(Verdict::fails(Reason::AgentsNotReady, message));
     }
-    let has = |agent: &&&PlannedAgent<'_>| {
-        agent.report.as_ref().is_some_and(|report| report.revision >= configuration.revision)
-    };
-    match ready.iter().find(|agent| !has(agent)) {
-        None => Ok(()),
-        Some(agent) if agent.report.is_none() => {
-            let message = format!("the agent of node {} does not answer the operator", agent.node());
-            Err(Verdict::fails(Reason::AgentsNotReady, message))
-        }
-        Some(_) => Err(Verdict::fails(Reason::Pending, "agents are being told")),
+    if let Some(agent) = ready.iter().find(|agent| agent.silent || agent.report.is_none()) {
+        let message = format!("the agent of node {} does not answer the operator", agent.node());
+        return Err(Verdict::fails(Reason::AgentsNotReady, message));
     }
+    let lags = |agent: &&PlannedAgent<'_>| agent.report.as_ref().is_none_or(|report| report.revision < since);
+    match ready.into_iter().any(|agent| lags(&agent)) {
+        true => Err(Verdict::fails(Reason::Pending, "agents are being told")),
+        false => Ok(()),
+    }
+}
+
+/// Tells of an object that cannot be written, if there is one among these.
+fn unwritten<'a>(
+    known: &Snapshot,
+    objects: impl IntoIterator<Item = (&'a str, &'a str, String)>,
+) -> Result<(), Verdict> {
+    for (kind, namespace, name) in objects {
+        if let Some(error) = known.unwritten.get(&format!("{kind} {namespace}/{name}")) {
+            return Err(Verdict::fails(Reason::Pending, format!("{kind} {name} cannot be written: {error}")));
+        }
+    }
+    Ok(())
 }

@@ -219,7 +219,7 @@ impl Stores {
             exposed_apps: by_age(self.exposed_apps.state()),
             remote_apps: by_age(self.remote_apps.state()),
             services: by_place(self.services.state()),
-            slices: by_age(self.slices.state()),
+            slices: by_place(self.slices.state()),
             namespaces: by_name(self.namespaces.state()),
             nodes: by_name(self.nodes.state()),
             agents: by_age(pods.into_iter().filter(is_agent).collect()),
@@ -227,6 +227,7 @@ impl Stores {
             secrets: by_name(self.secrets.state()),
             daemon_sets: by_name(self.daemon_sets.state()),
             heard,
+            unwritten: BTreeMap::new(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use wovenet_crds::condition::Reason;
@@ -16,7 +17,7 @@ use super::{JudgedExposedApp, JudgedSite, Refusal, Target, site};
 use crate::collect::Snapshot;
 use crate::render::document;
 
-pub(super) fn judge(app: &Arc<ExposedApp>, attached: &JudgedSite, known: &Snapshot) -> JudgedExposedApp {
+pub(super) fn judge(app: &Arc<ExposedApp>, attached: &mut JudgedSite, known: &Snapshot) -> JudgedExposedApp {
     let target = target(app, &attached.site, known);
     let (accepted, target) = match (accept(app, attached), target) {
         // What is not permitted is no matter of references.
@@ -24,13 +25,11 @@ pub(super) fn judge(app: &Arc<ExposedApp>, attached: &JudgedSite, known: &Snapsh
         (Ok(()), Ok(target)) => (check(app, &attached.site, &target), Ok(target)),
         other => other,
     };
+    let accepted = accepted.and_then(|()| take_room(app, attached, target.as_ref().ok()));
     JudgedExposedApp { app: app.clone(), accepted, target }
 }
 
 fn accept(app: &ExposedApp, attached: &JudgedSite) -> Result<(), Refusal> {
-    if attached.is_full() {
-        return Err(attached.full());
-    }
     let name = app.app_name();
     let older = attached.exposed.iter().find(|other| other.accepted.is_ok() && other.app.app_name() == name);
     match older {
@@ -40,6 +39,13 @@ fn accept(app: &ExposedApp, attached: &JudgedSite) -> Result<(), Refusal> {
             Err((Reason::NameConflict, format!("ExposedApp {place} is older and has the app name {name}")))
         }
     }
+}
+
+/// An app whose target is still missing takes its room too: its coming must not drive out a younger one.
+fn take_room(app: &ExposedApp, attached: &mut JudgedSite, target: Option<&Target>) -> Result<(), Refusal> {
+    let nowhere = Target::Sockets(Vec::new());
+    attached.taken = attached.room(&[document::exposed_app(app, target.unwrap_or(&nowhere))], 0)?;
+    Ok(())
 }
 
 /// Judges the app as its agent would, alone: one that is wrong must hurt no other.
@@ -132,10 +138,8 @@ fn text(port: &IntOrString) -> String {
 /// A Service leads wherever its endpoints say. Those that are no pods of its namespace are addresses like any other.
 fn permit_endpoints(service: &Service, namespace: &str, site: &Site, known: &Snapshot) -> Result<(), Refusal> {
     let name = service.name_any();
-    let slices = known.slices.iter().filter(|slice| {
-        slice.namespace().as_deref() == Some(namespace)
-            && slice.labels().get("kubernetes.io/service-name").is_some_and(|label| *label == name)
-    });
+    let is_of = |slice: &&Arc<EndpointSlice>| slice.labels().get("kubernetes.io/service-name") == Some(&name);
+    let slices = known.slices_in(namespace).filter(is_of);
     let addresses = slices.flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses);
     for address in addresses {
         if !known.is_pod_address(namespace, address) && permit_block(address, site).is_err() {

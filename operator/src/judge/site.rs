@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
 use wovenet_config::{Document, Severity, validate};
 use wovenet_crds::Site;
 use wovenet_crds::condition::Reason;
 use wovenet_crds::site::ExposeType;
 
-use super::{JudgedSite, MeshKeys, Refusal, secrets};
+use super::{JudgedSite, MeshKeys, Refusal, Share, secrets};
 use crate::collect::{Snapshot, Surroundings};
-use crate::names::{API_PORT, HEALTH_PORT};
-use crate::render::SiteDocument;
+use crate::names::{self, API_PORT, HEALTH_PORT};
+use crate::render::{SiteDocument, tunnel_service};
 
 /// A mesh key that is nobody's: an object is judged whatever the Secret of its Site holds.
 const ANY_MESH_KEY: &str = "the key of nobody in particular";
@@ -24,6 +26,7 @@ pub(super) fn judge(site: &Arc<Site>, known: &Snapshot, around: &Surroundings) -
         references: secrets::read(site, known),
         exposed: Vec::new(),
         remote: Vec::new(),
+        taken: Share::default(),
     }
 }
 
@@ -36,6 +39,7 @@ fn accept(site: &Site, known: &Snapshot, around: &Surroundings) -> Result<(), Re
             return Err((Reason::PortConflict, message));
         }
     }
+    nothing_foreign(site, known)?;
     let pool = site.spec.listener_ports;
     if let Some(port) = [API_PORT, HEALTH_PORT].into_iter().find(|port| (pool.first..=pool.last).contains(port)) {
         let message = format!("spec.listenerPorts holds {port}, which is the agents' own: choose a range without it");
@@ -49,6 +53,38 @@ fn accept(site: &Site, known: &Snapshot, around: &Surroundings) -> Result<(), Re
         }
     }
     check(&skeleton(site, around)).map_err(|problem| (Reason::Invalid, format!("Site {name}: {problem}")))
+}
+
+/// Where the Site's objects are to be, nothing may be that somebody else made: it would be overwritten.
+fn nothing_foreign(site: &Site, known: &Snapshot) -> Result<(), Refusal> {
+    let (name, namespace) = (site.name_any(), site.namespace().unwrap_or_default());
+    let conflict = |kind: &str, object: &str| {
+        let message = format!("{kind} {object} exists and was not made for this Site: rename it, or the Site");
+        Err((Reason::NameConflict, message))
+    };
+    let is_foreign = |metadata: &ObjectMeta| !names::is_of_site(metadata, &name);
+    let agent = names::agent(&name);
+    if known.secrets.get(&agent).is_some_and(|secret| is_foreign(&secret.metadata)) {
+        return conflict("Secret", &agent);
+    }
+    if known.daemon_sets.get(&agent).is_some_and(|set| is_foreign(&set.metadata)) {
+        return conflict("DaemonSet", &agent);
+    }
+    // It has no owner, so that it outlives its Site.
+    let peers = names::peers(&name);
+    let is_label = |secret: &Secret, (key, value): (&str, &str)| secret.labels().get(key).is_some_and(|v| v == value);
+    let is_peers =
+        |secret: &Secret| is_label(secret, names::MANAGED_BY) && is_label(secret, (names::SITE_LABEL, &name));
+    if known.secrets.get(&peers).is_some_and(|secret| !is_peers(secret)) {
+        return conflict("Secret", &peers);
+    }
+    for service in tunnel_service::services(site).iter().map(ResourceExt::name_any) {
+        let existing = known.services.get(&(namespace.clone(), service.clone()));
+        if existing.is_some_and(|existing| is_foreign(&existing.metadata)) {
+            return conflict("Service", &service);
+        }
+    }
+    Ok(())
 }
 
 /// The port of the nodes that both want.

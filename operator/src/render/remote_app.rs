@@ -73,6 +73,11 @@ pub fn slices(
     families.into_iter().map(|family| slice(app, site, &service, ports, family, agents)).collect()
 }
 
+/// Returns the name of the slice of a Service in one IP family.
+pub fn slice_name(service: &str, family: &str) -> String {
+    format!("{service}-wovenet-{}", family.to_ascii_lowercase())
+}
+
 fn slice(
     app: &RemoteApp,
     site: &str,
@@ -81,7 +86,7 @@ fn slice(
     family: &str,
     agents: &[ServingAgent<'_>],
 ) -> EndpointSlice {
-    let mut metadata = of_app(app, format!("{service}-wovenet-{}", family.to_ascii_lowercase()), site);
+    let mut metadata = of_app(app, slice_name(service, family), site);
     let labels = metadata.labels.get_or_insert_default();
     labels.insert("kubernetes.io/service-name".to_owned(), service.to_owned());
     labels.insert(names::SLICE_MANAGED_BY.0.to_owned(), names::SLICE_MANAGED_BY.1.to_owned());

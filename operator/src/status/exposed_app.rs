@@ -24,7 +24,7 @@ pub fn exposed_app(one: &JudgedExposedApp, plan: &SitePlan<'_>, now: Timestamp) 
     let served = one.accepted.is_ok() && one.target.is_ok();
     conditions.set(
         ConditionType::Programmed,
-        &match served.then(|| programmed(plan)) {
+        &match served.then(|| programmed(plan, plan.exposed_since(one))) {
             None => Verdict::pending("not served: see the other conditions"),
             Some(Ok(())) => Verdict::holds(ConditionType::Programmed, "every ready agent serves it"),
             Some(Err(verdict)) => verdict,

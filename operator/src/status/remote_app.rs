@@ -1,18 +1,24 @@
 //! Status of a remote app.
 
+use std::collections::BTreeMap;
+
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 use wovenet_crds::condition::{ConditionType, Reason, Verdict};
 use wovenet_crds::remote_app::{PortStatus, Provider};
 use wovenet_crds::{RemoteApp, RemoteAppStatus};
 
-use super::{Conditions, programmed};
+use super::{Conditions, programmed, unwritten};
 use crate::agent_report::{App, RemoteSite};
+use crate::collect::Snapshot;
 use crate::judge::{JudgedRemoteApp, Refusal};
+use crate::names;
 use crate::plan::{SitePlan, ports_of};
 use crate::render::document;
+use crate::render::remote_app::slice_name;
 
 /// Tells the status of an app of a Site.
-pub fn remote_app(one: &JudgedRemoteApp, plan: &SitePlan<'_>, now: Timestamp) -> RemoteAppStatus {
+pub fn remote_app(one: &JudgedRemoteApp, plan: &SitePlan<'_>, known: &Snapshot, now: Timestamp) -> RemoteAppStatus {
     let app = &one.app;
     let mut conditions = conditions(app, now);
     conditions.accepted(ConditionType::Accepted, one.accepted.as_ref().map(|()| "attached"));
@@ -21,12 +27,9 @@ pub fn remote_app(one: &JudgedRemoteApp, plan: &SitePlan<'_>, now: Timestamp) ->
         pending(&mut conditions);
     } else {
         conditions.set(ConditionType::ResolvedRefs, &Verdict::holds(ConditionType::ResolvedRefs, "nothing is missing"));
-        let listening = if app.service().is_some() && ports.len() < app.spec.ports.len() {
-            Verdict::fails(Reason::PortsExhausted, "the Site has no free listener port: widen its spec.listenerPorts")
-        } else {
-            listening(one, plan).unwrap_or_else(|verdict| verdict)
-        };
-        conditions.set(ConditionType::Programmed, &listening);
+        let listening = listening(one, plan, &ports).and_then(|()| written(app, known));
+        let holds = || Verdict::holds(ConditionType::Programmed, "every ready agent listens");
+        conditions.set(ConditionType::Programmed, &listening.map_or_else(|verdict| verdict, |()| holds()));
         conditions.set(ConditionType::Reachable, &reachable(app, plan));
     }
     let ports = ports.into_iter().map(|(name, listener_port)| PortStatus { name, listener_port });
@@ -63,9 +66,14 @@ fn pending(conditions: &mut Conditions) {
 }
 
 /// Whether every ready agent listens.
-fn listening(one: &JudgedRemoteApp, plan: &SitePlan<'_>) -> Result<Verdict, Verdict> {
-    programmed(plan)?;
-    for (_, socket) in document::local_sockets(&one.app, &ports_of(one, &plan.ports)) {
+fn listening(one: &JudgedRemoteApp, plan: &SitePlan<'_>, ports: &BTreeMap<String, u16>) -> Result<(), Verdict> {
+    let complete = one.app.service().is_none() || ports.len() == one.app.spec.ports.len();
+    if !complete && !plan.is_frozen() {
+        let message = "the Site has no free listener port: widen its spec.listenerPorts";
+        return Err(Verdict::fails(Reason::PortsExhausted, message));
+    }
+    programmed(plan, plan.remote_since(one).filter(|_| complete))?;
+    for (_, socket) in document::local_sockets(&one.app, ports) {
         for agent in plan.agents.iter().filter(|agent| agent.ready) {
             let failed = agent.listener(&socket).filter(|listener| listener.state == "failed");
             if let Some(listener) = failed {
@@ -75,7 +83,20 @@ fn listening(one: &JudgedRemoteApp, plan: &SitePlan<'_>) -> Result<Verdict, Verd
             }
         }
     }
-    Ok(Verdict::holds(ConditionType::Programmed, "every ready agent listens"))
+    Ok(())
+}
+
+/// Whether its Service and the slices are there.
+fn written(app: &RemoteApp, known: &Snapshot) -> Result<(), Verdict> {
+    let Some(service) = app.service_name() else { return Ok(()) };
+    let namespace = app.namespace().unwrap_or_default();
+    let slices = ["IPv4", "IPv6"].map(|family| ("EndpointSlice", namespace.as_str(), slice_name(&service, family)));
+    unwritten(known, [("Service", namespace.as_str(), service.clone())].into_iter().chain(slices))?;
+    let found = known.services.get(&(namespace.clone(), service.clone()));
+    match found.is_some_and(|found| names::is_owned_by(&found.metadata, app.metadata.uid.as_deref())) {
+        true => Ok(()),
+        false => Err(Verdict::fails(Reason::Pending, format!("Service {service} is being made"))),
+    }
 }
 
 /// Whether a provider can be used; else what is wrong with the one that is nearest to it.

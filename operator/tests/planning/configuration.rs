@@ -1,6 +1,6 @@
 //! The configuration of agents and its revisions.
 
-use wovenet_operator::plan::Configuration;
+use wovenet_operator::configuration::Configuration;
 
 use crate::scene::{MESH_KEY, Scene};
 

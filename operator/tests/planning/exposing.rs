@@ -6,6 +6,21 @@ fn site(expose: &str) -> String {
     SITE.replace("spec:\n", &format!("spec:\n  expose: [{expose}]\n"))
 }
 
+/// The Service of the Site's tunnel, as the operator made it.
+fn service(spec: &str, status: &str) -> String {
+    format!(
+        "kind: Service
+metadata:
+  name: home-tunnel
+  namespace: wovenet-system
+  labels: {{app.kubernetes.io/managed-by: wovenet-operator, wovenet.io/site: home}}
+  ownerReferences: [{{apiVersion: wovenet.io/v1alpha1, kind: Site, name: home, uid: site-uid, controller: true}}]
+spec: {spec}
+status: {status}
+"
+    )
+}
+
 const NODES: &str = "
 kind: Node
 metadata: {name: one}
@@ -18,7 +33,7 @@ status: {addresses: [{type: InternalIP, address: 192.168.1.11}]}
 
 #[test]
 fn a_node_port_is_announced_at_the_address_of_each_node() {
-    let service = "kind: Service\nmetadata: {name: home-tunnel, namespace: wovenet-system}\nspec: {ports: [{port: 51820, nodePort: 30999}]}\n";
+    let service = service("{ports: [{port: 51820, nodePort: 30999}]}", "{}");
     let scene = Scene::of(&format!("{}---\n{NODES}---\n{service}", site("{type: NodePort}")));
     let socket = scene.document().tunnel.unwrap().local_sockets.pop().unwrap();
     assert_eq!(
@@ -40,7 +55,7 @@ fn what_has_no_address_yet_is_not_announced_and_the_site_says_what_it_waits_for(
     scene.agent("one", "10.0.0.1", Some(&format!("{{revision: {revision}, ready: true}}")), 0);
     assert!(scene.document().tunnel.unwrap().local_sockets.is_empty());
     scene.tells("Site home", "Programmed", "False", "Pending", &["home-tunnel", "address"]);
-    scene.add("kind: Service\nmetadata: {name: home-tunnel, namespace: wovenet-system}\nspec: {ports: [{port: 51820}]}\nstatus: {loadBalancer: {ingress: [{ip: 203.0.113.9}]}}\n");
+    scene.add(&service("{ports: [{port: 51820}]}", "{loadBalancer: {ingress: [{ip: 203.0.113.9}]}}"));
     let socket = scene.document().tunnel.unwrap().local_sockets.pop().unwrap();
     assert_eq!((socket.public_address.as_deref(), socket.scope.as_deref()), (Some("203.0.113.9"), Some("site")));
 }

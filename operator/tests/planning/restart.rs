@@ -24,7 +24,7 @@ fn fault_93_an_agent_that_was_not_heard_yet_keeps_its_place_in_the_slices() {
     let before: Vec<EndpointSlice> = scene.objects().slices;
     let (document, revision) = (scene.document(), scene.look(|_, plans| plans[0].configuration.clone()));
     // The next operator knows the objects, but has heard no agent.
-    scene.known.slices = before.iter().cloned().map(std::sync::Arc::new).collect();
+    scene.settle();
     let secret = scene.objects().secrets.pop().unwrap();
     scene.known.secrets.insert("home-agent".into(), secret.into());
     scene.known.heard.clear();

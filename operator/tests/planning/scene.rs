@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Pod, Secret};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use serde::Deserialize;
@@ -92,7 +93,10 @@ impl Scene {
                 let service: Arc<k8s_openapi::api::core::v1::Service> = read(value);
                 known.services.insert((service.namespace().unwrap(), service.name_any()), service);
             }
-            "EndpointSlice" => known.slices.push(read(value)),
+            "EndpointSlice" => {
+                let slice: Arc<EndpointSlice> = read(value);
+                known.slices.insert((slice.namespace().unwrap(), slice.name_any()), slice);
+            }
             "Namespace" => {
                 let namespace: Arc<k8s_openapi::api::core::v1::Namespace> = read(value);
                 known.namespaces.insert(namespace.name_any(), namespace);
@@ -122,6 +126,8 @@ impl Scene {
         let data = fields.iter().map(|(field, text)| ((*field).to_owned(), ByteString(text.as_bytes().to_vec())));
         let mut secret = Secret { data: Some(data.collect()), ..Secret::default() };
         secret.metadata.name = Some(name.to_owned());
+        // What the operator made itself has its labels.
+        secret.metadata.labels = (name == names::peers("home")).then(|| names::labels("home"));
         self.known.secrets.insert(name.to_owned(), Arc::new(secret));
     }
 
@@ -129,8 +135,9 @@ impl Scene {
     /// revision 1 and was written.
     pub(crate) fn agent(&mut self, node: &str, address: &str, report: Option<&str>, seconds_ago: u64) {
         if self.known.agents.is_empty() {
-            let written = self.look(|_, plans| plans[0].configuration.clone());
-            self.memory.configurations.extend(written.map(|written| ("home".to_owned(), written)));
+            let planned = self.look(|_, plans| plans[0].configuration.clone());
+            self.memory.configurations.extend(planned.map(|planned| ("home".to_owned(), planned)));
+            self.settle();
         }
         self.add(&format!(
             "kind: Pod
@@ -146,6 +153,18 @@ status: {{podIPs: [{{ip: {address}}}], conditions: [{{type: Ready, status: 'True
         let at = self.around.instant.checked_sub(Duration::from_secs(seconds_ago)).unwrap();
         let report = report.map(|text| Arc::new(serde_yaml::from_str(text).unwrap()));
         self.known.heard.insert(format!("{node}-uid"), Heard { report, peers: None, at, error: None });
+    }
+
+    /// Makes the cluster hold what is planned for the first Site, its configuration excepted.
+    pub(crate) fn settle(&mut self) {
+        let objects = self.objects();
+        for service in objects.services {
+            let place = (service.namespace().unwrap(), service.name_any());
+            self.known.services.entry(place).or_insert(Arc::new(service));
+        }
+        for slice in objects.slices {
+            self.known.slices.insert((slice.namespace().unwrap(), slice.name_any()), Arc::new(slice));
+        }
     }
 
     /// Judges and plans, and hands both to `look`.
@@ -178,7 +197,7 @@ status: {{podIPs: [{{ip: {address}}}], conditions: [{{type: Ready, status: 'True
                     all.insert(format!("ExposedApp {}", one.app.name_any()), told(&conditions));
                 }
                 for one in &plan.judged.remote {
-                    let conditions = status::remote_app(one, plan, now).conditions;
+                    let conditions = status::remote_app(one, plan, &self.known, now).conditions;
                     all.insert(format!("RemoteApp {}", one.app.name_any()), told(&conditions));
                 }
             }
