@@ -73,7 +73,7 @@ pub struct RemoteSite {
     pub site_name: String,
     /// Its id.
     pub site_id: String,
-    /// `connected`, `connecting` or `nameConflict`.
+    /// `connected`, `connecting`, `nameConflict` or `versionMismatch`.
     pub state: String,
     /// Why no channel could be made.
     pub error: Option<String>,

@@ -7,6 +7,7 @@ use std::time::Instant;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::jiff::Timestamp;
 use kube::ResourceExt;
 use wovenet_config::key::PublicKey;
@@ -46,8 +47,21 @@ pub struct Snapshot {
     pub daemon_sets: BTreeMap<String, Arc<DaemonSet>>,
     /// What agents told, by the uid of their pod.
     pub heard: BTreeMap<String, Heard>,
+    /// Objects that cannot be read, and could not since this operator began.
+    pub unreadable: Unreadable,
     /// Why the last write of an object failed, by `KIND NAMESPACE/NAME`.
     pub unwritten: BTreeMap<String, String>,
+}
+
+/// The metadata of objects of which nothing is known but that they are there.
+#[derive(Clone, Debug, Default)]
+pub struct Unreadable {
+    /// Sites.
+    pub sites: Vec<ObjectMeta>,
+    /// Exposed apps.
+    pub exposed_apps: Vec<ObjectMeta>,
+    /// Remote apps.
+    pub remote_apps: Vec<ObjectMeta>,
 }
 
 /// What does not come from the cluster.

@@ -16,8 +16,10 @@ pub fn transition(before: &[Condition], after: &[Condition]) -> Option<Event> {
     let last = condition::find(before, ConditionType::Ready);
     let same = last.is_some_and(|last| (&last.status, &last.reason) == (&ready.status, &ready.reason));
     let waits = [Reason::Pending, Reason::AgentsNotReady].iter().any(|reason| ready.reason == reason.as_str());
-    // What has not worked yet needs no word while it takes its course.
-    if same || (waits && last.is_none_or(|last| last.status != "True")) {
+    // What takes its course needs no word; what comes of it does.
+    let takes_its_course =
+        ready.reason == Reason::Pending.as_str() || (waits && last.is_none_or(|last| last.status != "True"));
+    if same || takes_its_course {
         return None;
     }
     Some(Event {

@@ -6,6 +6,7 @@
 pub mod agent_report;
 pub mod apply;
 pub mod cli;
+pub mod client;
 pub mod collect;
 pub mod configuration;
 pub mod events;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::{Api, Client};
+use kube::Api;
 use tokio::signal::unix::{SignalKind, signal};
 use wovenet_operator::cli::{Arguments, CheckArguments, Command, LogFormat, RunArguments};
 use wovenet_operator::{leader, operator};
@@ -57,7 +57,7 @@ fn log(arguments: &RunArguments) {
 }
 
 async fn check(arguments: CheckArguments) -> anyhow::Result<()> {
-    let client = Client::try_default().await?;
+    let client = wovenet_operator::client::client().await?;
     let definitions: Api<CustomResourceDefinition> = Api::all(client.clone());
     for name in DEFINITIONS {
         let definition = definitions.get(name).await?;

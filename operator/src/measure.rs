@@ -6,7 +6,7 @@ use std::sync::Arc;
 use wovenet_crds::condition;
 
 use crate::agent_report::Report;
-use crate::collect::Snapshot;
+use crate::collect::{Snapshot, Unreadable};
 use crate::metrics::Metrics;
 use crate::plan::SitePlan;
 use crate::report_status::Conditioned;
@@ -16,7 +16,8 @@ pub(crate) fn site(metrics: &Metrics, plan: &SitePlan<'_>) {
     let (site, gauge) = (plan.name(), |number: usize| i64::try_from(number).unwrap_or(i64::MAX));
     let revision = plan.configuration.as_ref().map_or(0, |configuration| configuration.revision);
     let current = |report: &&Arc<Report>| report.revision >= revision;
-    let heard: Vec<_> = plan.agents.iter().filter_map(|agent| agent.report.as_ref()).collect();
+    let heard = plan.agents.iter().filter(|agent| !agent.silent).filter_map(|agent| agent.report.as_ref());
+    let heard: Vec<_> = heard.collect();
     let agents = &metrics.agents;
     agents.with_label_values(&[site.as_str(), "known"]).set(gauge(plan.agents.len()));
     agents.with_label_values(&[site.as_str(), "heard"]).set(gauge(heard.len()));
@@ -40,6 +41,10 @@ pub(crate) fn objects(metrics: &Metrics, known: &Snapshot) {
     let remote = known.remote_apps.iter().map(|app| ("RemoteApp", ready(app.status.as_ref())));
     for place in sites.chain(exposed).chain(remote) {
         *counts.entry(place).or_default() += 1;
+    }
+    let Unreadable { sites, exposed_apps, remote_apps } = &known.unreadable;
+    for (kind, objects) in [("Site", sites), ("ExposedApp", exposed_apps), ("RemoteApp", remote_apps)] {
+        metrics.unreadable.with_label_values(&[kind]).set(i64::try_from(objects.len()).unwrap_or(i64::MAX));
     }
     for ((kind, ready), count) in counts {
         metrics.objects.with_label_values(&[kind, ready]).set(count);

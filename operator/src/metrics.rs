@@ -21,6 +21,8 @@ pub struct Metrics {
     pub watch_errors: IntCounterVec,
     /// Objects by kind and whether they are ready.
     pub objects: IntGaugeVec,
+    /// Objects that cannot be read, by kind.
+    pub unreadable: IntGaugeVec,
     /// Agents by Site and state.
     pub agents: IntGaugeVec,
     /// The revision of each Site's configuration.
@@ -51,6 +53,7 @@ impl Metrics {
             write_failures: by("write_failures_total", "Writes of objects that failed", &["kind"])?,
             watch_errors: by("watch_errors_total", "Watches that broke off with an error", &["kind"])?,
             objects: gauges("resources", "Objects, by whether their condition Ready is true", &["kind", "ready"])?,
+            unreadable: gauges("unreadable_resources", "Objects that cannot be read: see the log", &["kind"])?,
             agents: gauges("agents", "Agents of a Site, by state: known, heard or current", &["site", "state"])?,
             config_revision: gauges("config_revision", "Revision of a Site's configuration", &["site"])?,
             config_bytes: gauges("config_bytes", "Size of a Site's configuration", &["site"])?,
@@ -81,7 +84,8 @@ impl Metrics {
         for counters in [&self.writes, &self.write_failures, &self.watch_errors] {
             registry.register(Box::new(counters.clone()))?;
         }
-        for gauges in [&self.objects, &self.agents, &self.config_revision, &self.config_bytes, &self.ports_used] {
+        let of_sites = [&self.agents, &self.config_revision, &self.config_bytes, &self.ports_used];
+        for gauges in of_sites.into_iter().chain([&self.objects, &self.unreadable]) {
             registry.register(Box::new(gauges.clone()))?;
         }
         Ok(())

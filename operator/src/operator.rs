@@ -19,6 +19,7 @@ use wovenet_identity::SiteKey;
 use crate::agent_report::SILENT_AFTER;
 use crate::apply::Writer;
 use crate::cli::RunArguments;
+use crate::client::client;
 use crate::collect::{Snapshot, Surroundings};
 use crate::configuration::Configuration;
 use crate::health::{self, Health};
@@ -54,7 +55,7 @@ const PEERS_REST: Duration = Duration::from_secs(10);
 pub async fn run(arguments: RunArguments, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
     let metrics = Metrics::register()?;
     count_panics(&metrics);
-    run_with(Client::try_default().await?, arguments, metrics, stop).await
+    run_with(client().await?, arguments, metrics, stop).await
 }
 
 /// Runs the operator on the cluster of `client` until `stop` ends.
@@ -246,7 +247,15 @@ impl Operator {
             wanted.services.extend(objects.services);
             wanted.slices.extend(objects.slices);
         }
-        let kept = |metadata: &ObjectMeta| site_of(metadata).is_some_and(|site| frozen.contains(site));
+        // What belongs to an object that cannot be read stays as it is.
+        frozen.extend(known.unreadable.sites.iter().filter_map(|metadata| metadata.name.clone()));
+        let unreadable: BTreeSet<&str> =
+            known.unreadable.remote_apps.iter().filter_map(|metadata| metadata.uid.as_deref()).collect();
+        let kept = |metadata: &ObjectMeta| {
+            let owners = metadata.owner_references.as_deref().unwrap_or_default();
+            site_of(metadata).is_some_and(|site| frozen.contains(site))
+                || owners.iter().any(|owner| unreadable.contains(owner.uid.as_str()))
+        };
         let ours = |metadata: &ObjectMeta| names::is_ours(metadata) && !kept(metadata);
         let secrets: Vec<&Secret> = known.secrets.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
         self.writer.apply_all(wanted.secrets, &secrets);

@@ -109,7 +109,8 @@ pub fn plan<'a>(judged: &'a JudgedSite, known: &'a Snapshot, around: &Surroundin
     let name = judged.site.name_any();
     let agents = agents(&name, known, around);
     let before = newest(&name, known, memory);
-    let ports = listener_ports(judged, memory.given.get(&name), memory.resting.get(&name));
+    let led_to = led_to(&name, known);
+    let ports = listener_ports(judged, memory.given.get(&name), memory.resting.get(&name), &led_to);
     let (local_sockets, unannounced) = tunnel_service::local_sockets(&judged.site, known);
     let keys = mesh_keys(judged, before.as_ref());
     let key = site_key(&judged.site, known, memory);
@@ -124,7 +125,7 @@ pub fn plan<'a>(judged: &'a JudgedSite, known: &'a Snapshot, around: &Surroundin
                 unpin: unpin(judged, before.as_ref(), known, &agents),
                 local_sockets,
                 exposed_apps: exposed_apps(judged),
-                remote_apps: remote_apps(judged, &ports, before.as_ref(), known),
+                remote_apps: remote_apps(judged, &ports, before.as_ref(), &led_to),
             };
             Some(document.render())
         }
@@ -255,6 +256,7 @@ fn listener_ports(
     judged: &JudgedSite,
     remembered: Option<&BTreeMap<Key, u16>>,
     resting: Option<&BTreeSet<u16>>,
+    led_to: &BTreeSet<u16>,
 ) -> BTreeMap<Key, u16> {
     let (mut wanted, mut given) = (Vec::new(), BTreeMap::new());
     for one in judged.remote.iter().filter(|one| one.accepted.is_ok() && one.app.service().is_some()) {
@@ -273,8 +275,8 @@ fn listener_ports(
         return given;
     }
     let given_back = remembered.into_iter().flatten().filter(|(key, _)| !given.contains_key(*key));
-    let resting: BTreeSet<u16> =
-        resting.into_iter().flatten().chain(given_back.map(|(_, port)| port)).copied().collect();
+    let resting = resting.into_iter().flatten().chain(led_to).chain(given_back.map(|(_, port)| port));
+    let resting = resting.copied().collect();
     ports::allocate(judged.site.spec.listener_ports, &wanted, &given, &resting)
 }
 
@@ -294,36 +296,34 @@ fn remote_apps(
     judged: &JudgedSite,
     ports: &BTreeMap<Key, u16>,
     before: Option<&Configuration>,
-    known: &Snapshot,
+    led_to: &BTreeSet<u16>,
 ) -> Vec<RemoteAppEntry> {
     let good = judged.remote.iter().filter(|one| one.accepted.is_ok());
     let mut apps: Vec<_> = good.flat_map(|one| document::remote_app(&one.app, &ports_of(one, ports))).collect();
-    let retiring = retiring(judged, before, &apps, known);
+    let retiring = retiring(before, &apps, led_to);
     apps.extend(retiring);
     apps.sort_by(|one, other| one.local_socket.cmp(&other.local_socket));
     apps
 }
 
-/// What is not wanted any more, while slices still lead clients to it: a listener goes after them, never before.
-fn retiring(
-    judged: &JudgedSite,
-    before: Option<&Configuration>,
-    wanted: &[RemoteAppEntry],
-    known: &Snapshot,
-) -> Vec<RemoteAppEntry> {
-    let Some(before) = before else { return Vec::new() };
-    let site = judged.site.name_any();
+/// The listener ports to which the slices of a Site's remote apps lead clients.
+fn led_to(site: &str, known: &Snapshot) -> BTreeSet<u16> {
     let ours = known.slices.values().filter(|slice| {
-        names::is_ours(&slice.metadata)
-            && slice.labels().get(names::SITE_LABEL) == Some(&site)
-            && !slice.endpoints.is_empty()
+        !slice.endpoints.is_empty()
+            && slice.labels().get(names::SITE_LABEL).is_some_and(|label| label == site)
+            && names::is_ours(&slice.metadata)
     });
-    let led_to: BTreeSet<i32> =
-        ours.flat_map(|slice| slice.ports.iter().flatten()).filter_map(|port| port.port).collect();
+    let ports = ours.flat_map(|slice| slice.ports.iter().flatten()).filter_map(|port| port.port);
+    ports.filter_map(|port| u16::try_from(port).ok()).collect()
+}
+
+/// What is not wanted any more, while slices still lead clients to it: a listener goes after them, never before.
+fn retiring(before: Option<&Configuration>, wanted: &[RemoteAppEntry], led_to: &BTreeSet<u16>) -> Vec<RemoteAppEntry> {
+    let Some(before) = before else { return Vec::new() };
     let wanted: BTreeSet<Option<&String>> = wanted.iter().map(|app| app.local_socket.as_ref()).collect();
     let is_led_to = |app: &&RemoteAppEntry| {
         let port = app.local_socket.as_ref().and_then(|socket| socket.strip_prefix("tcp:")?.rsplit_once(':'));
-        port.and_then(|(_, port)| port.parse().ok()).is_some_and(|port: i32| led_to.contains(&port))
+        port.and_then(|(_, port)| port.parse().ok()).is_some_and(|port: u16| led_to.contains(&port))
     };
     let apps = before.document.remote_apps.iter().filter(|app| !wanted.contains(&app.local_socket.as_ref()));
     apps.filter(is_led_to).take(SOCKETS_MAX.saturating_sub(wanted.len())).cloned().collect()

@@ -27,6 +27,9 @@ const RETRY_MIN: Duration = Duration::from_millis(250);
 /// The longest such pause: below the time after which an agent counts as silent.
 const RETRY_MAX: Duration = Duration::from_secs(4);
 
+/// An agent that still tells of an older revision so long after it took one gets it again: it may have begun anew.
+const PUSH_AGAIN_AFTER: Duration = Duration::from_secs(5);
+
 /// How often an agent is asked what it knows of other sites.
 const PEERS_EVERY: Duration = Duration::from_secs(15);
 
@@ -128,7 +131,7 @@ impl Follower {
         tokio::join!(self.push_all(), self.poll(), self.ask_peers());
     }
 
-    /// Pushes each revision once; the agent itself refuses an older one.
+    /// Pushes each revision, and again while the agent tells of an older one; the agent itself refuses an older one.
     async fn push_all(&self) {
         let mut agent = self.agent.clone();
         let mut pause = RETRY_MIN;
@@ -145,7 +148,20 @@ impl Follower {
                     continue;
                 }
             }
-            if agent.changed().await.is_err() {
+            tokio::select! {
+                changed = agent.changed() => if changed.is_err() { return },
+                () = self.lags(wanted.revision) => {}
+            }
+        }
+    }
+
+    /// Ends when the agent tells of a revision below this one.
+    async fn lags(&self, revision: u64) {
+        loop {
+            sleep(PUSH_AGAIN_AFTER).await;
+            let heard = self.heard.lock();
+            let report = heard.get(&self.uid).and_then(|heard| heard.report.as_ref());
+            if report.is_some_and(|report| report.revision < revision) {
                 return;
             }
         }

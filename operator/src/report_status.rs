@@ -121,7 +121,7 @@ impl Reporter {
             // It is never closed.
             let _permit = permits.acquire().await;
             let result = if term.holds() { within(write).await } else { Ok(()) };
-            if let (Ok(()), Some(event)) = (&result, event) {
+            if let (Ok(()), Some(event), true) = (&result, event, term.holds()) {
                 events::publish(&recorder, &about, event).await;
             }
             Done { kind, object: name, result }

@@ -75,6 +75,7 @@ impl Diallers {
     fn dialled_sites(&self) -> Vec<SiteId> {
         let dialled = |site: &&KnownSite| {
             site.conflict.is_none()
+                && site.has_common_version()
                 && (!site.static_addresses.is_empty() || site.agents.values().any(|agent| !agent.endpoints.is_empty()))
         };
         self.shared.peers.read(|directory| directory.sites().filter(dialled).map(|site| site.id).collect())
@@ -238,7 +239,8 @@ impl SiteDialler {
 
     /// Returns the addresses that the site states of itself, but for those that led back here.
     fn stated(&self, site: &KnownSite) -> Vec<Candidate> {
-        let stated = site.agents.iter().flat_map(|(id, agent)| {
+        let agents = site.agents.iter().filter(|(_, agent)| agent.has_common_version());
+        let stated = agents.flat_map(|(id, agent)| {
             let quic = agent.endpoints.iter().filter(|endpoint| endpoint.transport == Transport::Quic);
             quic.map(|endpoint| Candidate {
                 agent: (endpoint.scope == Scope::Agent).then(|| id.clone()),

@@ -23,6 +23,8 @@ pub enum SiteState {
     Connecting,
     /// Its name belongs to another key.
     NameConflict,
+    /// Its agents speak no version of the tunnel protocol that this one speaks.
+    VersionMismatch,
 }
 
 /// A known site and its channels.
@@ -119,6 +121,7 @@ fn site_status(shared: &Shared, errors: &BTreeMap<SiteId, String>, site: &KnownS
     let state = match (channels.is_empty(), site.conflict) {
         (false, _) => SiteState::Connected,
         (true, Some(_)) => SiteState::NameConflict,
+        (true, None) if !site.has_common_version() => SiteState::VersionMismatch,
         (true, None) => SiteState::Connecting,
     };
     let catalogue = channels.iter().find_map(|channel| channel.catalogue()).unwrap_or_default();

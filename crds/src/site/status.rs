@@ -100,7 +100,7 @@ pub struct PeerStatus {
     /// Id of the site.
     #[schemars(length(max = SITE_ID_CHARS))]
     pub site_id: String,
-    /// Whether it can be used: Connected, Connecting, or NameConflict when its name belongs to another key.
+    /// Whether it can be used: Connected, Connecting, NameConflict when its name belongs to another key, or VersionMismatch when its agents speak no common version of the protocol.
     pub state: PeerState,
     /// Live data channels to it, of all agents.
     pub channels: u32,
@@ -115,4 +115,6 @@ pub enum PeerState {
     Connecting,
     /// Its name belongs to another key.
     NameConflict,
+    /// Its agents speak no version of the tunnel protocol that those of this site speak.
+    VersionMismatch,
 }

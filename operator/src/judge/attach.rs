@@ -18,12 +18,20 @@ pub(super) fn attach(
     around: &Surroundings,
 ) -> Result<String, Refusal> {
     let site = match reference {
-        Some(reference) => known.sites.iter().find(|site| site.name_any() == reference.name).ok_or_else(|| {
-            (Reason::SiteNotFound, format!("Site {} does not exist in namespace {}", reference.name, around.namespace))
-        })?,
-        None => match known.sites.as_slice() {
-            [only] => only,
-            [] => return Err((Reason::SiteNotFound, format!("there is no Site in namespace {}", around.namespace))),
+        Some(reference) => known
+            .sites
+            .iter()
+            .find(|site| site.name_any() == reference.name)
+            .ok_or_else(|| (Reason::SiteNotFound, not_found(&reference.name, known, around)))?,
+        None => match (known.sites.as_slice(), known.unreadable.sites.as_slice()) {
+            ([only], []) => only,
+            ([], []) => {
+                return Err((Reason::SiteNotFound, format!("there is no Site in namespace {}", around.namespace)));
+            }
+            ([], [only]) => {
+                let name = only.name.as_deref().unwrap_or_default();
+                return Err((Reason::SiteNotFound, not_found(name, known, around)));
+            }
             _ => {
                 let message = "there are several Sites: name one in spec.siteRef.name".to_owned();
                 return Err((Reason::AmbiguousSite, message));
@@ -39,6 +47,13 @@ pub(super) fn attach(
         site.name_any()
     );
     Err((Reason::NamespaceNotAllowed, message))
+}
+
+fn not_found(name: &str, known: &Snapshot, around: &Surroundings) -> String {
+    match known.unreadable.sites.iter().any(|metadata| metadata.name.as_deref() == Some(name)) {
+        true => format!("Site {name} cannot be read by this version of the operator: its log tells why"),
+        false => format!("Site {name} does not exist in namespace {}", around.namespace),
+    }
 }
 
 fn allows(site: &Site, namespace: &str, known: &Snapshot, around: &Surroundings) -> bool {

@@ -95,7 +95,9 @@ fn service_target(app: &ExposedApp, wanted: &ServiceTarget, site: &Site, known: 
         .ok_or_else(|| (Reason::ServiceNotFound, format!("Service {name} does not exist in namespace {namespace}")))?;
     let spec = service.spec.clone().unwrap_or_default();
     if spec.type_.as_deref() == Some("ExternalName") {
-        let message = format!("Service {name} is an ExternalName: use spec.address instead");
+        let message = format!(
+            "Service {name} is an ExternalName, which leads anywhere: use spec.address with an IP that the Site permits"
+        );
         return Err((Reason::NotPermitted, message));
     }
     let address = match spec.cluster_ip.as_deref() {
@@ -141,12 +143,16 @@ fn permit_endpoints(service: &Service, namespace: &str, site: &Site, known: &Sna
     let is_of = |slice: &&Arc<EndpointSlice>| slice.labels().get("kubernetes.io/service-name") == Some(&name);
     let slices = known.slices_in(namespace).filter(is_of);
     let addresses = slices.flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses);
+    let selects = service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(|map| !map.is_empty());
     for address in addresses {
-        if !known.is_pod_address(namespace, address) && permit_block(address, site).is_err() {
+        let own_pod = selects && known.is_pod_address(namespace, address);
+        if !own_pod && permit_block(address, site).is_err() {
+            let what = match selects {
+                true => "that is no pod of its namespace",
+                false => "of somebody's choice, as it has no selector,",
+            };
             // The address itself is not told: it may not be the tenant's to know.
-            let message = format!(
-                "Service {name} leads to an address that is no pod of its namespace and that the Site does not permit"
-            );
+            let message = format!("Service {name} leads to an address {what} and that the Site does not permit");
             return Err((Reason::NotPermitted, message));
         }
     }

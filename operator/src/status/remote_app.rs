@@ -129,8 +129,11 @@ fn judge(app: &RemoteApp, provider: &Provider, sites: &[&RemoteSite]) -> (u8, Ve
     }
     let connected: Vec<&&RemoteSite> = sites.iter().filter(|site| !site.channels.is_empty()).collect();
     if connected.is_empty() {
-        let error = sites.iter().find_map(|site| site.error.as_deref());
-        if error.is_some_and(|error| error.contains("version")) {
+        if sites.iter().any(|site| site.state == "nameConflict") {
+            let message = format!("another key claims the name {site_name} than the one that this site knows it by");
+            return (4, Verdict::fails(Reason::NoPath, message));
+        }
+        if sites.iter().all(|site| site.state == "versionMismatch") {
             let message = format!("site {site_name} speaks another version of the protocol: update the older one");
             return (4, Verdict::fails(Reason::VersionMismatch, message));
         }

@@ -155,6 +155,7 @@ fn peers(reports: &[&Report]) -> Vec<PeerStatus> {
         let state = match () {
             () if channels > 0 => PeerState::Connected,
             () if told.iter().any(|site| site.state == "nameConflict") => PeerState::NameConflict,
+            () if told.iter().all(|site| site.state == "versionMismatch") => PeerState::VersionMismatch,
             () => PeerState::Connecting,
         };
         PeerStatus {

@@ -42,11 +42,7 @@ fn what_keeps_a_provider_from_being_used_is_told_and_the_agent_leaves_the_slices
     for (sites, listener, reason) in [
         ("", "state: listening, providerState: noPath", "SiteUnknown"),
         ("{siteName: office, state: connecting}", "state: listening, providerState: noPath", "NoPath"),
-        (
-            "{siteName: office, state: connecting, error: 'another protocol version'}",
-            "state: listening, providerState: noPath",
-            "VersionMismatch",
-        ),
+        ("{siteName: office, state: versionMismatch}", "state: listening, providerState: noPath", "VersionMismatch"),
         ("{siteName: office, channels: [{}]}", "state: listening, providerState: notExposed", "AppNotExposed"),
         (
             "{siteName: office, channels: [{}], apps: [{appName: db, healthy: false}]}",

@@ -79,3 +79,21 @@ fn a_site_without_a_key_gets_one_and_a_damaged_one_is_never_replaced() {
     assert_eq!(scene.look(|_, plans| plans[0].key.as_ref().err().copied()), Some(KeyState::Damaged));
     scene.tells("Site home", "ResolvedRefs", "False", "SecretMalformed", &["home-identity"]);
 }
+
+#[test]
+fn the_key_of_a_site_that_had_one_is_never_replaced_by_another() {
+    let mut scene = Scene::of(&SITE.replace("spec:\n", "status: {publicKey: PUBLIC}\nspec:\n").replace("PUBLIC", &{
+        let scene = Scene::with_site("");
+        scene.look(|_, plans| plans[0].public_key().unwrap().to_string())
+    }));
+    scene.known.secrets.remove("home-identity");
+    assert_eq!(scene.look(|_, plans| plans[0].key.as_ref().err().copied()), Some(KeyState::Lost));
+    scene.tells("Site home", "ResolvedRefs", "False", "SecretNotFound", &["home-identity", "backup"]);
+    let had = scene.site_key.clone();
+    scene.memory.keys.insert("site-uid".into(), had);
+    assert_eq!(
+        scene.look(|_, plans| plans[0].key.as_ref().err().copied()),
+        Some(KeyState::Missing),
+        "it is remembered"
+    );
+}

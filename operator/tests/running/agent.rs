@@ -65,6 +65,11 @@ impl FakeAgent {
         *self.revision.borrow()
     }
 
+    /// Begins anew with a configuration of an older revision, as one that finds only an old Secret.
+    pub(crate) fn falls_back_to(&self, revision: u64) {
+        self.revision.send_replace(revision);
+    }
+
     /// The local sockets of the configuration in force.
     pub(crate) fn local_sockets(&self) -> Vec<String> {
         self.document.lock().remote_apps.iter().filter_map(|app| app.local_socket.clone()).collect()

@@ -1,6 +1,6 @@
 //! An API server in this process, as far as the operator uses one, with the faults that networks and real ones have.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,6 +33,14 @@ pub(crate) enum Way {
     LeasesHang,
 }
 
+/// A part of an object that is written by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Part {
+    /// All but its status.
+    Object,
+    Status,
+}
+
 /// A write as it arrived.
 #[derive(Clone, Debug)]
 pub(crate) struct Write {
@@ -53,9 +61,8 @@ struct Cluster {
     writes: Vec<Write>,
     /// Watches that were begun, by resource and door.
     watches: BTreeMap<(String, usize), u64>,
-    /// Statuses of these objects: how writes of them end.
-    bad_statuses: BTreeMap<Place, StatusCode>,
-    hanging_statuses: BTreeSet<Place>,
+    /// How writes of these objects, or of their status, end; they hang where nothing is said.
+    spoilt: BTreeMap<(Place, Part), Option<StatusCode>>,
     /// How many watches are answered by 410 yet.
     gone: u32,
     /// Each event is told twice, and the one before it once more after it.
@@ -166,20 +173,15 @@ impl ApiServer {
         self.cluster.lock().repeats = true;
     }
 
-    /// Lets writes of an object's status fail with a code; with none they hang.
-    pub(crate) fn spoil_status(&self, resource: &str, namespace: &str, name: &str, code: Option<StatusCode>) {
+    /// Lets writes of a part of an object fail with a code; with none they hang.
+    pub(crate) fn spoil(&self, part: Part, resource: &str, namespace: &str, name: &str, code: Option<StatusCode>) {
         let place = (resource.to_owned(), namespace.to_owned(), name.to_owned());
-        let mut cluster = self.cluster.lock();
-        match code {
-            Some(code) => drop(cluster.bad_statuses.insert(place, code)),
-            None => drop(cluster.hanging_statuses.insert(place)),
-        }
+        self.cluster.lock().spoilt.insert((place, part), code);
     }
 
-    pub(crate) fn mend_statuses(&self) {
-        let mut cluster = self.cluster.lock();
-        cluster.bad_statuses.clear();
-        cluster.hanging_statuses.clear();
+    /// Lets every write succeed again.
+    pub(crate) fn mend(&self) {
+        self.cluster.lock().spoilt.clear();
     }
 
     /// How many watches of a resource were begun.
@@ -293,18 +295,14 @@ async fn answer(State(mut door): State<Door>, request: Request) -> Response {
     if method == Method::GET {
         return door.read(&asked);
     }
-    let spoilt = {
-        let cluster = door.server.cluster.lock();
-        let of_status = asked.subresource.is_some();
-        let code = cluster.bad_statuses.get(&asked.place).copied().filter(|_| of_status);
-        (code, of_status && cluster.hanging_statuses.contains(&asked.place))
-    };
-    if spoilt.1 {
-        door.log(&method, &asked, StatusCode::REQUEST_TIMEOUT);
-        std::future::pending::<()>().await;
-    }
-    let result = match spoilt.0 {
-        Some(code) => Err(code),
+    let part = if asked.subresource.is_some() { Part::Status } else { Part::Object };
+    let spoilt = door.server.cluster.lock().spoilt.get(&(asked.place.clone(), part)).copied();
+    let result = match spoilt {
+        Some(None) => {
+            door.log(&method, &asked, StatusCode::REQUEST_TIMEOUT);
+            std::future::pending().await
+        }
+        Some(Some(code)) => Err(code),
         None => door.write(&method, &asked, &body),
     };
     door.log(&method, &asked, result.as_ref().err().copied().unwrap_or(StatusCode::OK));

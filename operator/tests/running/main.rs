@@ -5,6 +5,7 @@
 mod agent;
 mod api_server;
 mod leaders;
+mod objects;
 mod peers;
 mod ports;
 mod scene;

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::api_server::Way;
+use crate::api_server::{Part, Way};
 use crate::scene::{APPS, Scene, until};
 
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
@@ -42,7 +42,7 @@ fn documented() -> Vec<&'static str> {
 async fn an_operator_is_alive_at_once_ready_when_it_sees_the_cluster_and_tells_every_documented_metric() {
     let scene = Scene::new().await;
     scene.uses("db", 1);
-    scene.server.spoil_status("remoteapps", APPS, "db", Some(StatusCode::INTERNAL_SERVER_ERROR));
+    scene.server.spoil(Part::Status, "remoteapps", APPS, "db", Some(StatusCode::INTERNAL_SERVER_ERROR));
     let first = scene.operator("one").await;
     scene.server.set_way(first.door, Way::Hangs);
     answers(first.health, "/livez", 200).await;

@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 
+use crate::api_server::Part;
 use crate::scene::{APPS, Scene, until};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -10,7 +11,7 @@ async fn a_status_that_cannot_be_written_is_tried_again_later_each_time_and_hold
     let bad =
         [("conflict", Some(StatusCode::CONFLICT)), ("error", Some(StatusCode::INTERNAL_SERVER_ERROR)), ("hang", None)];
     for (app, code) in bad {
-        scene.server.spoil_status("remoteapps", APPS, app, code);
+        scene.server.spoil(Part::Status, "remoteapps", APPS, app, code);
         scene.uses(app, 1);
     }
     let _operator = scene.operator("one").await;
@@ -31,7 +32,7 @@ async fn a_status_that_cannot_be_written_is_tried_again_later_each_time_and_hold
         assert!(!scene.is_ready(app));
     }
     until("the one that hangs was tried again", || tries("hang").len() >= 2).await;
-    scene.server.mend_statuses();
+    scene.server.mend();
     for (app, _) in bad {
         scene.serves(app).await;
     }

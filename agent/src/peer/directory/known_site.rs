@@ -10,7 +10,7 @@ use wovenet_config::peer::HostPort;
 use super::twins::Twins;
 use super::{AGENT_SILENT_MAX, AGENTS_MAX, AGENTS_PER_SITE_MAX, Directory, Learning, Refusal, SITES_MAX};
 use crate::peer::site_key::AgentId;
-use crate::peer::statement::{EndpointAddress, SignedStatement, Statement};
+use crate::peer::statement::{EndpointAddress, PROTOCOL_VERSION, SignedStatement, Statement};
 use crate::peer::usable::usable;
 
 /// A site that was configured, heard of, or met.
@@ -74,6 +74,11 @@ impl KnownAgent {
         }
     }
 
+    /// Tells whether a tunnel can be made with it: a version of the protocol is common.
+    pub fn has_common_version(&self) -> bool {
+        self.versions.contains(&PROTOCOL_VERSION)
+    }
+
     /// Returns the mark that a fresher statement must exceed.
     pub fn mark(&self) -> (u64, u64) {
         (self.generation, self.sequence)
@@ -95,6 +100,11 @@ impl KnownSite {
             twins: Twins::default(),
             claim,
         }
+    }
+
+    /// Tells whether some agent speaks a version of the protocol that this one speaks; so far as they have told.
+    pub fn has_common_version(&self) -> bool {
+        self.agents.is_empty() || self.agents.values().any(KnownAgent::has_common_version)
     }
 
     /// Returns when two living processes were last seen that speak as one agent of this site (`DuplicateIdentity`).
