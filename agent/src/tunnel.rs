@@ -141,7 +141,7 @@ impl Tunnels {
         let metrics = Metrics::register(settings.registry)?;
         let (channels_per_site, wanted) = watch::channel(usize::from(settings.tunnel.channels_per_site));
         let registry = Registry::new(settings.site_key.site_id());
-        settings.registry.register(Box::new(ChannelCollector::new(registry.clone())?))?;
+        settings.registry.register(Box::new(ChannelCollector::new(registry.clone(), metrics.ends.clone())?))?;
         let windows = Windows::of_this_process();
         tracing::info!(receive_window_bytes = windows.receive, "windows of data channels");
         let endpoints = EndpointSettings {

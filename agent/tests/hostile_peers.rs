@@ -257,16 +257,15 @@ async fn b10_fault_89_peers_that_stall_at_every_step_hold_no_other_up() {
         }
         held.push((connection, streams));
     }
+    // The least of several is what the stalled ones cost; the rest is what the machine does meanwhile.
     let mut quickest = Duration::MAX;
     let mut joined = Vec::new();
-    for ordinal in 0..4 {
-        let welcome = RawPeer::new("welcome", ring(1, None));
+    for name in ["welcome-a", "welcome-b", "welcome-c", "welcome-d"] {
+        let welcome = RawPeer::new(name, ring(1, None));
         let begun = Instant::now();
-        // Each is another site of one name; only the first is bound to it, all are judged.
-        joined.push(welcome.join(&a, ordinal).await.ok());
+        joined.push(welcome.join(&a, 0).await.unwrap());
         quickest = quickest.min(begun.elapsed());
     }
-    assert!(joined[0].is_some());
     assert!(held.iter().all(|(connection, _)| connection.close_reason().is_none()), "they stall no longer");
     assert!(quickest <= Duration::from_millis(100), "{quickest:?}");
     for (connection, _) in &held {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use data_encoding::HEXLOWER;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource, ResourceExt};
@@ -138,8 +139,8 @@ impl Writer {
     }
 
     /// Applies every object of `wanted` that differs from what is in `existing`, and deletes every one of `existing` that
-    /// is not wanted. `existing` holds only what the operator made.
-    pub fn apply_all<K: Written>(&mut self, wanted: Vec<K>, existing: &[&K]) {
+    /// is not wanted, unless it `stays`. `existing` holds only what the operator made.
+    pub fn apply_all<K: Written>(&mut self, wanted: Vec<K>, existing: &[&K], stays: &impl Fn(&ObjectMeta) -> bool) {
         let mut left: BTreeMap<String, &K> = existing.iter().map(|object| (shown(*object), *object)).collect();
         let names: HashSet<String> = wanted.iter().map(shown).collect();
         let gone = |object: &String| object.starts_with(&format!("{} ", K::kind(&()))) && !names.contains(object);
@@ -149,7 +150,8 @@ impl Writer {
             let existing = left.remove(&shown(&object));
             self.apply(object, existing);
         }
-        for object in left.into_values().filter(|object| object.meta().deletion_timestamp.is_none()) {
+        let goes = |object: &&K| object.meta().deletion_timestamp.is_none() && !stays(object.meta());
+        for object in left.into_values().filter(goes) {
             self.delete(object);
         }
     }

@@ -251,20 +251,20 @@ impl Operator {
         frozen.extend(known.unreadable.sites.iter().filter_map(|metadata| metadata.name.clone()));
         let unreadable: BTreeSet<&str> =
             known.unreadable.remote_apps.iter().filter_map(|metadata| metadata.uid.as_deref()).collect();
-        let kept = |metadata: &ObjectMeta| {
+        let stays = |metadata: &ObjectMeta| {
             let owners = metadata.owner_references.as_deref().unwrap_or_default();
             site_of(metadata).is_some_and(|site| frozen.contains(site))
                 || owners.iter().any(|owner| unreadable.contains(owner.uid.as_str()))
         };
-        let ours = |metadata: &ObjectMeta| names::is_ours(metadata) && !kept(metadata);
+        let ours = names::is_ours;
         let secrets: Vec<&Secret> = known.secrets.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
-        self.writer.apply_all(wanted.secrets, &secrets);
+        self.writer.apply_all(wanted.secrets, &secrets, &stays);
         let sets: Vec<_> = known.daemon_sets.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
-        self.writer.apply_all(wanted.daemon_sets, &sets);
+        self.writer.apply_all(wanted.daemon_sets, &sets, &stays);
         let slices: Vec<_> = known.slices.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
-        self.writer.apply_all(wanted.slices, &slices);
+        self.writer.apply_all(wanted.slices, &slices, &stays);
         let services: Vec<_> = known.services.values().map(|o| &**o).filter(|o| ours(&o.metadata)).collect();
-        self.writer.apply_all(wanted.services, &services);
+        self.writer.apply_all(wanted.services, &services, &stays);
     }
 
     /// Writes what agents know of other sites, for pods to come. What a predecessor wrote stands until they were heard.

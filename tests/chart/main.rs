@@ -8,6 +8,7 @@ mod labels;
 mod notes;
 mod objects;
 mod pods;
+mod policies;
 mod rights;
 mod switches;
 mod values;

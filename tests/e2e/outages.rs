@@ -177,7 +177,7 @@ fn while_connecting(
         let connecting = scope.spawn(|| {
             in_client(&format!(
                 "i=0; while [ $i -lt {CONNECTIONS} ] || [ ! -e /tmp/done ]; do \
-                 probe http {address} 80 >/dev/null 2>/tmp/why || echo \"connection $i: $(cat /tmp/why)\"; \
+                 probe http {address} 80 >/dev/null 2>/tmp/why || echo \"connection $i at $(date -u +%T): $(cat /tmp/why)\"; \
                  i=$((i+1)); usleep 15000; done"
             ))
         });

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use anyhow::Context;
 use wovenet_tests::clusters::{self, Cluster, fill};
 
+use crate::installed::SYSTEM;
 use crate::steps::Steps;
 use crate::world::{FILES, World, world};
 
@@ -94,7 +95,7 @@ impl Stage {
     fn dump(&self) -> anyhow::Result<PathBuf> {
         let folder = Path::new(FILES).join("e2e").join(&self.apps);
         for cluster in self.clusters() {
-            cluster.dump(&[&self.apps, &self.system], &folder)?;
+            cluster.dump(&[&self.apps, &self.system, SYSTEM], &folder)?;
         }
         Ok(folder)
     }

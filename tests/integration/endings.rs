@@ -19,7 +19,7 @@ fn b5_fault_66_fault_70_every_failure_resets_the_client_within_a_round_trip() {
     let mut office = mesh.site("office").unwrap().listening().unwrap().exposes("dead", apps::nobody());
     office.exposed.push("{appName: range, mode: range, portRange: [80], addressRange: [10.0.2.0/24]}".into());
     office.exposed.push(r#"{appName: private, appSocket: "tcp:127.0.0.1:9", allowedSites: [others]}"#.into());
-    let _office = mesh.run(office).unwrap();
+    let office = mesh.run(office).unwrap();
     let home = mesh.site("home").unwrap().uses("office", "dead").unwrap().uses("office", "absent").unwrap();
     let home = home.uses("office", "private").unwrap().uses("office", "range").unwrap();
     let outside = r#", appSocket: "tcp:10.0.3.1:80""#;
@@ -35,6 +35,16 @@ fn b5_fault_66_fault_70_every_failure_resets_the_client_within_a_round_trip() {
     }
     expect_within(AT_ONCE, || refused(wovenet_tests::mesh::loopback(outside_port)));
     expect_within(Duration::from_secs(2), || refused(home.local("nowhere/app")));
+    // What is not for this site to know is in the log of the other alone, a line for each app and cause.
+    let log = office.agent.log().replace('"', "");
+    let audit: Vec<&str> = log.lines().filter(|line| line.contains("stream refused")).collect();
+    for (app, cause) in [("absent", "unknown_app"), ("private", "site_not_allowed"), ("range", "target_")] {
+        let of_app: Vec<_> = audit.iter().filter(|line| line.contains(&format!("app={app}"))).collect();
+        assert!(
+            !of_app.is_empty() && of_app.iter().all(|line| line.contains("site=home") && line.contains(cause)),
+            "{audit:#?}"
+        );
+    }
 }
 
 #[test]

@@ -105,6 +105,8 @@ pub struct RemoteApp {
     pub idle_timeout: Option<Duration>,
     /// The most clients at a time.
     pub max_connections: u32,
+    /// The most clients of one IP address at a time; `None` as many as in all.
+    pub max_connections_per_client: Option<u32>,
 }
 
 /// One provider of a remote app.

@@ -65,6 +65,8 @@ pub(super) struct RemoteApp {
     idle_timeout: Option<String>,
     /// The most clients at a time.
     max_connections: Option<u32>,
+    /// The most clients of one IP address at a time.
+    max_connections_per_client: Option<u32>,
 }
 
 /// One provider of a remote app.

@@ -103,6 +103,7 @@ impl Core {
         level: LevelHandle,
         metrics: prometheus::Registry,
     ) -> Result<Arc<Self>, StartError> {
+        let begun = Instant::now();
         let location = state_location(&loaded.config, options.ephemeral);
         let (identity, store) = Identity::open(&loaded.config, &location)?;
         let file_hash = std::fs::read(&options.file).map(|content| saved::hash(&content)).unwrap_or_default();
@@ -188,7 +189,8 @@ impl Core {
             draining: AtomicBool::new(false),
         });
         core.start_discovery(&mut *core.parts.lock().await, &config);
-        core.own_metrics.note_applied(config.revision);
+        let source = if core.in_force().from_api { "saved" } else { "file" };
+        core.own_metrics.note_applied(config.revision, source, begun.elapsed());
         Ok(core)
     }
 
@@ -291,7 +293,7 @@ impl Core {
 
     async fn apply_document(self: &Arc<Self>, mut document: Document, origin: Origin) -> Result<Applied, ApplyError> {
         let mut parts = self.parts.lock().await;
-        let before = self.in_force();
+        let (before, begun) = (self.in_force(), Instant::now());
         check_revision(&before, &document, origin)?;
         if origin == Origin::Person {
             document.revision = before.document.revision;
@@ -313,7 +315,7 @@ impl Core {
         *self.in_force.write() = InForce { document: Arc::new(document), config: config.clone(), warnings, from_api };
         drop(parts);
         self.changed();
-        self.own_metrics.note_applied(config.revision);
+        self.own_metrics.note_applied(config.revision, source(origin), begun.elapsed());
         tracing::info!(revision = config.revision, ?origin, "the configuration is applied");
         self.wait_bound().await;
         Ok(Applied { revision: config.revision, listeners: status::listeners(self), warnings: self.warnings() })
@@ -401,6 +403,15 @@ impl Core {
             discovery.shutdown().await;
         }
         self.save_peers();
+    }
+}
+
+/// Names where a configuration came from, as a metric label.
+fn source(origin: Origin) -> &'static str {
+    match origin {
+        Origin::File => "file",
+        Origin::Operator => "operator",
+        Origin::Person => "api",
     }
 }
 

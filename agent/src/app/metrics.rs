@@ -1,8 +1,17 @@
 //! Metrics of the agent as a whole: its configuration, its readiness and its process.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+/// Buckets of the time to apply a configuration, in seconds.
+const APPLY_BUCKETS: [f64; 7] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
+/// Where a configuration may come from.
+const SOURCES: [&str; 4] = ["file", "saved", "operator", "api"];
 
 /// Metrics of the supervisor, all with the prefix `wovenet_agent_`.
 #[derive(Clone, Debug)]
@@ -10,6 +19,10 @@ pub(super) struct Metrics {
     pub(super) revision: IntGauge,
     pub(super) applied_at: IntGauge,
     applied: IntCounterVec,
+    apply_seconds: Histogram,
+    source: IntGaugeVec,
+    /// Since when a newer configuration than the one in force was refused.
+    refused_since: Arc<Mutex<Option<Instant>>>,
     pub(super) ready: IntGauge,
 }
 
@@ -30,6 +43,18 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         registry.register(Box::new(build))?;
         registry.register(Box::new(ProcessCollector::new()?))?;
+        let apply_seconds = Histogram::with_opts(
+            HistogramOpts::new("wovenet_agent_config_apply_duration_seconds", "Time to apply a configuration.")
+                .buckets(APPLY_BUCKETS.to_vec()),
+        )?;
+        registry.register(Box::new(apply_seconds.clone()))?;
+        let source = IntGaugeVec::new(
+            Opts::new("wovenet_agent_config_source", "1 for where the configuration in force came from."),
+            &["source"],
+        )?;
+        registry.register(Box::new(source.clone()))?;
+        let refused_since = Arc::default();
+        registry.register(Box::new(StaleCollector::new(Arc::clone(&refused_since))?))?;
         Ok(Self {
             revision: gauge("config_revision", "Revision of the configuration in force; 0 for a person's file.")?,
             applied_at: gauge(
@@ -37,11 +62,18 @@ impl Metrics {
                 "When the configuration in force was applied, as seconds since 1970.",
             )?,
             applied,
+            apply_seconds,
+            source,
+            refused_since,
             ready: gauge("ready", "1 once the agent is ready, as /readyz tells.")?,
         })
     }
 
-    pub(super) fn note_applied(&self, revision: u64) {
+    /// Counts a configuration that is in force from now on, and where it came from.
+    pub(super) fn note_applied(&self, revision: u64, source: &'static str, took: Duration) {
+        self.apply_seconds.observe(took.as_secs_f64());
+        SOURCES.iter().for_each(|known| self.source.with_label_values(&[*known]).set(i64::from(*known == source)));
+        *self.refused_since.lock() = None;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         self.revision.set(i64::try_from(revision).unwrap_or(i64::MAX));
         self.applied_at.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
@@ -51,6 +83,32 @@ impl Metrics {
     /// Counts a configuration of the file or the API that was refused.
     pub(super) fn note_refused(&self) {
         self.applied.with_label_values(&["refused"]).inc();
+        self.refused_since.lock().get_or_insert_with(Instant::now);
+    }
+}
+
+/// Tells for how long a newer configuration waits to be mended.
+struct StaleCollector {
+    refused_since: Arc<Mutex<Option<Instant>>>,
+    stale: IntGauge,
+}
+
+impl StaleCollector {
+    fn new(refused_since: Arc<Mutex<Option<Instant>>>) -> prometheus::Result<Self> {
+        let help = "Seconds since a newer configuration was refused, none being taken since; else 0.";
+        Ok(Self { refused_since, stale: IntGauge::new("wovenet_agent_config_stale_seconds", help)? })
+    }
+}
+
+impl Collector for StaleCollector {
+    fn desc(&self) -> Vec<&Desc> {
+        self.stale.desc()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let seconds = self.refused_since.lock().map_or(0, |since| since.elapsed().as_secs());
+        self.stale.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+        self.stale.collect()
     }
 }
 

@@ -92,7 +92,7 @@ impl Inbound {
             Learning::New => tracing::info!(%site, %id, host, endpoints = statement.endpoints.len(), "{MESSAGE}"),
             _ => tracing::debug!(%site, %id, host, sequence = statement.sequence, ?learning, "{MESSAGE}"),
         }
-        self.shared.metrics.updated(Now::current().unix_ms);
+        self.shared.metrics.learned(learning, Now::current().unix_ms);
     }
 
     fn status(&self, opened: &Opened, site: SiteId, agent: &AgentId) -> Result<Option<Asked>, Option<DropReason>> {

@@ -2,8 +2,11 @@
 
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry};
 
-use crate::peer::directory::{Directory, Refusal};
+use crate::peer::directory::{Directory, Learning, Refusal};
 use crate::peer::seal::Kind;
+
+/// What a statement may teach, as labels.
+const UPDATES: [&str; 3] = ["new", "changed", "refreshed"];
 
 /// Why a message was dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,6 +99,7 @@ pub struct DiscoveryMetrics {
     messages: IntCounterVec,
     dropped: IntCounterVec,
     peers: IntGaugeVec,
+    updates: IntCounterVec,
     last_update: Gauge,
 }
 
@@ -122,6 +126,11 @@ impl DiscoveryMetrics {
                 &["reason"],
             )?,
             peers: gauges("discovery_peers", "Sites in the directory, without this one", "state")?,
+            updates: counters(
+                "discovery_updates_total",
+                "Grows with each statement of a site that a broker told",
+                &["result"],
+            )?,
             last_update: Gauge::with_opts(Opts::new(
                 name("discovery_last_update_timestamp_seconds"),
                 "When a broker last told something new of a site, as seconds since 1970",
@@ -138,6 +147,8 @@ impl DiscoveryMetrics {
         registry.register(Box::new(self.messages.clone()))?;
         registry.register(Box::new(self.dropped.clone()))?;
         registry.register(Box::new(self.peers.clone()))?;
+        UPDATES.iter().for_each(|result| drop(self.updates.with_label_values(&[result])));
+        registry.register(Box::new(self.updates.clone()))?;
         registry.register(Box::new(self.last_update.clone()))
     }
 
@@ -176,7 +187,14 @@ impl DiscoveryMetrics {
         self.messages.with_label_values(&[direction, kind]).inc();
     }
 
-    pub(super) fn updated(&self, unix_ms: u64) {
+    /// Counts what a statement taught.
+    pub(super) fn learned(&self, learning: Learning, unix_ms: u64) {
+        let result = match learning {
+            Learning::New => UPDATES[0],
+            Learning::Changed => UPDATES[1],
+            Learning::Refreshed => UPDATES[2],
+        };
+        self.updates.with_label_values(&[result]).inc();
         self.last_update.set(std::time::Duration::from_millis(unix_ms).as_secs_f64());
     }
 

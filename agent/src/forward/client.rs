@@ -217,7 +217,9 @@ impl Relay {
             unsent: std::mem::take(&mut self.unsent),
             metrics: Arc::clone(self.stream.metrics()),
         };
-        match copy.run().await {
+        let copied = copy.run().await;
+        self.stream.metrics().count_life(self.since.elapsed());
+        match copied {
             Ok(()) => self.end(StreamResult::Ok, None),
             Err(abort) => self.end(abort.result(), Some(&abort)),
         }

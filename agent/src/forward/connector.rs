@@ -109,7 +109,9 @@ impl Connector {
     async fn serve_stream(&self, incoming: IncomingStream) {
         let since = Instant::now();
         let Some((admitted, copy)) = Box::pin(self.prepare(incoming, since)).await else { return };
-        match copy.run().await {
+        let copied = copy.run().await;
+        admitted.stream.metrics().count_life(since.elapsed());
+        match copied {
             Ok(()) => admitted.end(StreamResult::Ok, None),
             Err(abort) => admitted.end(abort.result(), Some(&abort)),
         }

@@ -46,6 +46,7 @@ async fn write_batch(socket: &AppStream, mut batch: Vec<Bytes>, recv: &RecvHalf,
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 // Boxed, as are all rare waits.
+                let _waits = flow.waits_down();
                 Box::pin(writable(socket, recv)).await?;
             }
             Err(_) => return Err(Abort::Local),

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use prometheus::IntCounter;
 
-use crate::forward::metrics::AppMetrics;
+use crate::forward::metrics::{AppMetrics, Waiting};
 
 /// The first read buffer of a busy direction, in bytes. An idle one has none.
 pub(super) const BUFFER_MIN_BYTES: usize = 16 * 1024;
@@ -18,6 +18,7 @@ pub(super) struct Flow<'a> {
     pub(super) up_ended: AtomicBool,
     up: Count<'a>,
     down: Count<'a>,
+    metrics: &'a AppMetrics,
 }
 
 struct Count<'a> {
@@ -28,7 +29,8 @@ struct Count<'a> {
 
 impl<'a> Flow<'a> {
     pub(super) fn new(metrics: &'a AppMetrics) -> Self {
-        Self { up_ended: AtomicBool::new(false), up: Count::new(&metrics.tx), down: Count::new(&metrics.rx) }
+        let (up, down) = (Count::new(&metrics.tx), Count::new(&metrics.rx));
+        Self { up_ended: AtomicBool::new(false), up, down, metrics }
     }
 
     /// Counts bytes that went into the tunnel.
@@ -39,6 +41,16 @@ impl<'a> Flow<'a> {
     /// Counts bytes that came out of the tunnel and were written.
     pub(super) fn count_down(&self, bytes: usize) {
         self.down.add(bytes);
+    }
+
+    /// Counts the time for which the tunnel takes nothing.
+    pub(super) fn waits_up(&self) -> Waiting<'a> {
+        Waiting::new(&self.metrics.tx_waits)
+    }
+
+    /// Counts the time for which the local connection takes nothing.
+    pub(super) fn waits_down(&self) -> Waiting<'a> {
+        Waiting::new(&self.metrics.rx_waits)
     }
 
     /// Returns the bytes of both directions.

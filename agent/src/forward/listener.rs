@@ -160,9 +160,12 @@ impl Listener {
     }
 
     fn admit(&self, socket: DetachedStream) {
-        let stream = self.live.begin();
+        let mut stream = self.live.begin();
         let app = self.app.load_full();
-        if stream.ordinal > app.max_connections as usize {
+        let client = app.max_connections_per_client.and_then(|most| Some((most, socket.client()?)));
+        let is_full = stream.ordinal > app.max_connections as usize
+            || client.is_some_and(|(most, client)| stream.count_for(client) > most as usize);
+        if is_full {
             return stream.metrics().count(StreamResult::Busy);
         }
         let client = Client::new(Arc::clone(&self.shared), app, stream);
@@ -172,7 +175,9 @@ impl Listener {
 
     /// Waits when the system lacks something; returns the next pause. Errors of one client need none.
     async fn accept_failed(&self, error: &io::Error, pause: Duration) -> Duration {
-        self.shared.metrics.accept_errors.inc();
+        if let Some(metrics) = &self.live.metrics.listener {
+            metrics.accept_errors.inc();
+        }
         let scarce = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
         if !error.raw_os_error().is_some_and(|code| scarce.contains(&code)) {
             tracing::debug!(listen_addr = %self.socket, %error, "client lost before it was accepted");

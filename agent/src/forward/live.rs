@@ -1,6 +1,7 @@
 //! The streams of one app that are open now: counted, and ended when access is withdrawn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -18,6 +19,8 @@ pub(super) struct LiveApp {
     revoked: CancellationToken,
     open: AtomicUsize,
     sites: Mutex<BTreeMap<SiteId, LiveSite>>,
+    /// Open streams by the address of their client, where that is limited.
+    clients: Mutex<HashMap<IpAddr, usize>>,
 }
 
 struct LiveSite {
@@ -30,6 +33,7 @@ struct LiveSite {
 pub(super) struct LiveStream {
     app: Arc<LiveApp>,
     site: Option<SiteId>,
+    client: Option<IpAddr>,
     /// The number of open streams of the app, this one included, when it began.
     pub(super) ordinal: usize,
     /// Cancelled when the stream must end at once.
@@ -40,7 +44,13 @@ impl LiveApp {
     /// Makes an app without streams. All of them end with `parent`.
     pub(super) fn new(metrics: Arc<AppMetrics>, parent: &CancellationToken) -> Arc<Self> {
         let revoked = parent.child_token();
-        Arc::new(Self { metrics, revoked, open: AtomicUsize::new(0), sites: Mutex::default() })
+        Arc::new(Self {
+            metrics,
+            revoked,
+            open: AtomicUsize::new(0),
+            sites: Mutex::default(),
+            clients: Mutex::default(),
+        })
     }
 
     /// Begins a stream of a client here.
@@ -63,7 +73,7 @@ impl LiveApp {
     fn begin_with(self: &Arc<Self>, site: Option<SiteId>, revoked: CancellationToken) -> LiveStream {
         self.metrics.open.inc();
         let ordinal = self.open.fetch_add(1, Ordering::Relaxed) + 1;
-        LiveStream { app: Arc::clone(self), site, ordinal, revoked }
+        LiveStream { app: Arc::clone(self), site, client: None, ordinal, revoked }
     }
 
     /// Returns the number of open streams.
@@ -98,6 +108,24 @@ impl LiveStream {
         &self.app.metrics
     }
 
+    /// Counts the stream for the address of its client, and returns how many that has, this one included.
+    pub(super) fn count_for(&mut self, client: IpAddr) -> usize {
+        self.client = Some(client);
+        let mut clients = self.app.clients.lock();
+        let count = clients.entry(client).or_default();
+        *count += 1;
+        *count
+    }
+
+    fn leave_client(&self, client: IpAddr) {
+        let mut clients = self.app.clients.lock();
+        let Some(count) = clients.get_mut(&client) else { return };
+        *count -= 1;
+        if *count == 0 {
+            clients.remove(&client);
+        }
+    }
+
     fn leave_site(&self, id: SiteId) {
         let mut sites = self.app.sites.lock();
         let Some(site) = sites.get_mut(&id) else { return };
@@ -116,6 +144,9 @@ impl Drop for LiveStream {
     fn drop(&mut self) {
         self.app.open.fetch_sub(1, Ordering::Relaxed);
         self.app.metrics.open.dec();
+        if let Some(client) = self.client {
+            self.leave_client(client);
+        }
         if let Some(id) = self.site {
             self.leave_site(id);
         }

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Counter, CounterVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec,
+    Opts, Registry,
 };
 
 /// Upper bounds in seconds, from a local app to the longest dial.
 const SECONDS_BUCKETS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 10.0];
+/// Upper bounds of the life of a stream, in seconds: a request, a session, a day.
+const LIFE_BUCKETS: [f64; 7] = [0.01, 0.1, 1.0, 10.0, 100.0, 3_600.0, 86_400.0];
 /// The app label of streams whose app is not configured here. No app can have this name.
 const NO_APP: &str = "";
 
@@ -67,7 +71,6 @@ pub(super) struct Metrics {
     pub(super) connect_ok: Histogram,
     pub(super) connect_failed: Histogram,
     pub(super) connect_timeout: Histogram,
-    pub(super) accept_errors: IntCounter,
     pub(super) task_panics: IntCounter,
     refused_without_app: IntCounter,
 }
@@ -77,6 +80,9 @@ struct Families {
     streams: IntCounterVec,
     bytes: IntCounterVec,
     open_seconds: HistogramVec,
+    life_seconds: HistogramVec,
+    backpressure: CounterVec,
+    accept_errors: IntCounterVec,
     listener_up: IntGaugeVec,
     bind_failures: IntCounterVec,
 }
@@ -90,6 +96,11 @@ pub(super) struct AppMetrics {
     pub(super) rx: IntCounter,
     pub(super) tx: IntCounter,
     pub(super) open_seconds: Histogram,
+    life_seconds: Histogram,
+    /// Seconds that streams waited for the local end to take more.
+    pub(super) rx_waits: Counter,
+    /// The same for the tunnel.
+    pub(super) tx_waits: Counter,
     results: [IntCounter; StreamResult::ALL.len()],
     pub(super) listener: Option<ListenerMetrics>,
 }
@@ -98,6 +109,7 @@ pub(super) struct AppMetrics {
 pub(super) struct ListenerMetrics {
     pub(super) up: IntGauge,
     pub(super) bind_failures: IntCounter,
+    pub(super) accept_errors: IntCounter,
 }
 
 impl Metrics {
@@ -109,9 +121,8 @@ impl Metrics {
             "target_connect_duration_seconds",
             "Time to connect to an exposed app; moves with each dial.",
             &["result"],
+            &SECONDS_BUCKETS,
         )?;
-        let accept_errors =
-            counter(registry, "accept_errors_total", "Moves when the system refuses to accept a client.", &[])?;
         let task_panics = counter(registry, "task_panics_total", "Moves when the task of one stream panicked.", &[])?;
         let refused = [NO_APP, Role::Exposed.label(), StreamResult::Refused.label()];
         Ok(Arc::new(Self {
@@ -121,7 +132,6 @@ impl Metrics {
             connect_ok: connect.with_label_values(&["ok"]),
             connect_failed: connect.with_label_values(&["failed"]),
             connect_timeout: connect.with_label_values(&["timeout"]),
-            accept_errors: accept_errors.with_label_values::<&str>(&[]),
             task_panics: task_panics.with_label_values::<&str>(&[]),
         }))
     }
@@ -152,6 +162,10 @@ impl Families {
         let (open, up) = (IntGaugeVec::new(open, &["app", "role"])?, IntGaugeVec::new(up, &["app"])?);
         registry.register(Box::new(open.clone()))?;
         registry.register(Box::new(up.clone()))?;
+        let waits = "Seconds that streams waited to hand on bytes: rx to the local end, tx to the tunnel.";
+        let waits = Opts::new("wovenet_agent_backpressure_seconds_total", waits);
+        let backpressure = CounterVec::new(waits, &["app", "role", "direction"])?;
+        registry.register(Box::new(backpressure.clone()))?;
         Ok(Self {
             open,
             listener_up: up,
@@ -167,6 +181,21 @@ impl Families {
                 "stream_open_duration_seconds",
                 "Time from the client or the header to the answer; moves when an app accepted.",
                 &["role"],
+                &SECONDS_BUCKETS,
+            )?,
+            life_seconds: histogram(
+                registry,
+                "stream_duration_seconds",
+                "Time from the client or the header to the end of an accepted stream; moves when it ends.",
+                &["role"],
+                &LIFE_BUCKETS,
+            )?,
+            backpressure,
+            accept_errors: counter(
+                registry,
+                "accept_errors_total",
+                "Moves when the system refuses to accept a client.",
+                &["app"],
             )?,
             bind_failures: counter(registry, "listener_bind_failures_total", "Moves with each failed bind.", &["app"])?,
         })
@@ -177,6 +206,7 @@ impl Families {
         let listener = (role == Role::Remote).then(|| ListenerMetrics {
             up: self.listener_up.with_label_values(&[app]),
             bind_failures: self.bind_failures.with_label_values(&[app]),
+            accept_errors: self.accept_errors.with_label_values(&[app]),
         });
         AppMetrics {
             owner,
@@ -186,6 +216,9 @@ impl Families {
             rx: self.bytes.with_label_values(&[app, label, "rx"]),
             tx: self.bytes.with_label_values(&[app, label, "tx"]),
             open_seconds: self.open_seconds.with_label_values(&[label]),
+            life_seconds: self.life_seconds.with_label_values(&[label]),
+            rx_waits: self.backpressure.with_label_values(&[app, label, "rx"]),
+            tx_waits: self.backpressure.with_label_values(&[app, label, "tx"]),
             results: StreamResult::ALL.map(|result| self.streams.with_label_values(&[app, label, result.label()])),
             listener,
         }
@@ -197,6 +230,7 @@ impl Families {
         self.open.remove_label_values(&[app, label]).ok();
         for direction in ["rx", "tx"] {
             self.bytes.remove_label_values(&[app, label, direction]).ok();
+            self.backpressure.remove_label_values(&[app, label, direction]).ok();
         }
         for result in StreamResult::ALL {
             self.streams.remove_label_values(&[app, label, result.label()]).ok();
@@ -204,6 +238,7 @@ impl Families {
         if role == Role::Remote {
             self.listener_up.remove_label_values(&[app]).ok();
             self.bind_failures.remove_label_values(&[app]).ok();
+            self.accept_errors.remove_label_values(&[app]).ok();
         }
     }
 }
@@ -212,6 +247,11 @@ impl AppMetrics {
     /// Counts the end of a stream.
     pub(super) fn count(&self, result: StreamResult) {
         self.results[result as usize].inc();
+    }
+
+    /// Counts how long a stream lived that an app accepted.
+    pub(super) fn count_life(&self, life: Duration) {
+        self.life_seconds.observe(life.as_secs_f64());
     }
 }
 
@@ -228,14 +268,38 @@ impl Drop for AppMetrics {
     }
 }
 
+/// Counts the seconds for which it lives.
+pub(super) struct Waiting<'a> {
+    seconds: &'a Counter,
+    since: Instant,
+}
+
+impl<'a> Waiting<'a> {
+    pub(super) fn new(seconds: &'a Counter) -> Self {
+        Self { seconds, since: Instant::now() }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.seconds.inc_by(self.since.elapsed().as_secs_f64());
+    }
+}
+
 fn counter(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<IntCounterVec, prometheus::Error> {
     let made = IntCounterVec::new(Opts::new(format!("wovenet_agent_{name}"), help), labels)?;
     registry.register(Box::new(made.clone()))?;
     Ok(made)
 }
 
-fn histogram(registry: &Registry, name: &str, help: &str, labels: &[&str]) -> Result<HistogramVec, prometheus::Error> {
-    let options = HistogramOpts::new(format!("wovenet_agent_{name}"), help).buckets(SECONDS_BUCKETS.to_vec());
+fn histogram(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+    buckets: &[f64],
+) -> Result<HistogramVec, prometheus::Error> {
+    let options = HistogramOpts::new(format!("wovenet_agent_{name}"), help).buckets(buckets.to_vec());
     let made = HistogramVec::new(options, labels)?;
     registry.register(Box::new(made.clone()))?;
     Ok(made)

@@ -61,6 +61,7 @@ pub(crate) fn remote(app: &str) -> RemoteApp {
         connect_timeout: Duration::from_secs(30),
         idle_timeout: None,
         max_connections: 16_384,
+        max_connections_per_client: None,
     }
 }
 
@@ -223,7 +224,10 @@ pub(crate) fn metric(registry: &Registry, name: &str, labels: &[(&str, &str)]) -
     let fits = |metric: &&prometheus::proto::Metric| {
         labels.iter().all(|(k, v)| metric.get_label().iter().any(|pair| pair.name() == *k && pair.value() == *v))
     };
-    series.filter(fits).map(|m| m.get_counter().get_value() + m.get_gauge().get_value()).sum()
+    let value = |m: &prometheus::proto::Metric| {
+        m.get_counter().get_value() + m.get_gauge().get_value() + m.get_histogram().get_sample_count() as f64
+    };
+    series.filter(fits).map(value).sum()
 }
 
 /// An app that serves each connection with `serve`.

@@ -5,6 +5,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use tokio::time::Instant;
 
 use crate::forward::app_stream::AppStream;
@@ -82,7 +83,7 @@ async fn send_what_is_there(
         if read >= size {
             size = (size * 2).min(BUFFER_MAX_BYTES);
         }
-        if let Err(error) = send.write_chunk(take(&mut buffer)).await {
+        if let Err(error) = write(send, take(&mut buffer), flow).await {
             return Ok(Err(error));
         }
         flow.count_up(read);
@@ -92,6 +93,16 @@ async fn send_what_is_there(
             tokio::task::yield_now().await;
         }
     }
+}
+
+/// Writes a chunk, and counts the time for which the tunnel takes no more.
+async fn write(send: &mut SendHalf, chunk: Bytes, flow: &Flow<'_>) -> Result<(), StreamError> {
+    let mut write = pin!(send.write_chunk(chunk));
+    if let Some(written) = (&mut write).now_or_never() {
+        return written;
+    }
+    let _waits = flow.waits_up();
+    write.await
 }
 
 /// Takes what was read, by reference unless that would pin a much larger buffer.

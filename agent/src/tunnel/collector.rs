@@ -1,6 +1,8 @@
 //! Per-site metrics of channels, read from the library's own counts when they are asked for.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
@@ -8,10 +10,28 @@ use prometheus::proto::MetricFamily;
 use prometheus::{CounterVec, GaugeVec, IntCounterVec, Opts};
 
 use crate::tunnel::channel::{Channel, ChannelId};
+use crate::tunnel::control::End;
 use crate::tunnel::registry::Registry;
 
 /// The most sites whose counters are kept. Peers choose their names; of more, the ones that are gone for longest are dropped.
 pub const COUNTED_SITES_MAX: usize = 1_024;
+
+/// The most ends of channels, by site and reason, that wait for a scrape; more are not counted.
+const ENDS_MAX: usize = 4 * COUNTED_SITES_MAX;
+
+/// Ends of channels since the last scrape, by site and reason.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Ends(Arc<Mutex<BTreeMap<(String, &'static str), u64>>>);
+
+impl Ends {
+    pub(super) fn note(&self, site: &str, reason: &'static str) {
+        let mut ends = self.0.lock();
+        let key = (site.to_owned(), reason);
+        if ends.len() < ENDS_MAX || ends.contains_key(&key) {
+            *ends.entry(key).or_default() += 1;
+        }
+    }
+}
 
 /// What a channel had counted when it was last looked at.
 #[derive(Clone, Copy, Default)]
@@ -23,6 +43,12 @@ struct Counts {
     black_holes: u64,
     sent_bytes: u64,
     received_bytes: u64,
+    sent_datagrams: u64,
+    received_datagrams: u64,
+    blocked: u64,
+    streams_blocked: u64,
+    /// The shortest round trip at any scrape.
+    min_round_trip: Option<Duration>,
 }
 
 /// Collects at each scrape: gauges anew, counters by what was added since the last scrape.
@@ -31,11 +57,18 @@ pub(super) struct ChannelCollector {
     channels: GaugeVec,
     streams: GaugeVec,
     round_trip: GaugeVec,
+    min_round_trip: GaugeVec,
+    established: GaugeVec,
     window: GaugeVec,
     mtu: GaugeVec,
+    apps: GaugeVec,
     packets: IntCounterVec,
     bytes: IntCounterVec,
+    datagrams: IntCounterVec,
+    blocked: IntCounterVec,
+    reconnects: IntCounterVec,
     events: CounterVec,
+    ends: Ends,
     seen: Mutex<BTreeMap<ChannelId, Counts>>,
     counted: Mutex<CountedSites>,
 }
@@ -62,7 +95,10 @@ impl CountedSites {
 }
 
 impl ChannelCollector {
-    pub(super) fn new(registry: Registry) -> prometheus::Result<Self> {
+    pub(super) fn new(registry: Registry, ends: Ends) -> prometheus::Result<Self> {
+        let counter = |name: &str, help: &str, label: &str| {
+            IntCounterVec::new(Opts::new(format!("wovenet_agent_{name}"), help), &["remote_site", label])
+        };
         let gauge = |name: &str, help: &str, labels: &[&str]| {
             GaugeVec::new(Opts::new(format!("wovenet_agent_{name}"), help), labels)
         };
@@ -79,23 +115,45 @@ impl ChannelCollector {
                 "Round trip time of the best channel, as estimated from acknowledgements.",
                 &["remote_site"],
             )?,
+            min_round_trip: gauge(
+                "tunnel_min_rtt_seconds",
+                "Shortest round trip time of a live channel that a scrape has seen.",
+                &["remote_site"],
+            )?,
+            established: gauge(
+                "tunnel_established_timestamp_seconds",
+                "When the oldest live channel came up, as seconds since 1970.",
+                &["remote_site"],
+            )?,
+            apps: gauge(
+                "discovery_apps",
+                "Apps that connected sites let this one use, by whether they are healthy.",
+                &["state"],
+            )?,
             window: gauge("tunnel_cwnd_bytes", "Sum of the congestion windows of all channels.", &["remote_site"])?,
             mtu: gauge(
                 "tunnel_mtu_bytes",
                 "Smallest path MTU in use; falls when a path drops large packets.",
                 &["remote_site"],
             )?,
-            packets: IntCounterVec::new(
-                Opts::new("wovenet_agent_tunnel_packets_total", "Packets sent, and packets found lost.").clone(),
-                &["remote_site", "kind"],
+            packets: counter("tunnel_packets_total", "Packets sent, and packets found lost.", "kind")?,
+            bytes: counter(
+                "tunnel_udp_bytes_total",
+                "Bytes in UDP datagrams, by direction; lost counts sent bytes found lost.",
+                "direction",
             )?,
-            bytes: IntCounterVec::new(
-                Opts::new(
-                    "wovenet_agent_tunnel_udp_bytes_total",
-                    "Bytes in UDP datagrams, by direction; lost counts sent bytes found lost.",
-                ),
-                &["remote_site", "direction"],
+            datagrams: counter("tunnel_udp_datagrams_total", "UDP datagrams, by direction.", "direction")?,
+            blocked: counter(
+                "tunnel_stream_blocked_total",
+                "Times that sending waited for credit of the peer: for the whole channel (conn) or one stream.",
+                "kind",
             )?,
+            reconnects: counter(
+                "tunnel_reconnects_total",
+                "Channels that ended and are made again while their site is known, by why they ended.",
+                "reason",
+            )?,
+            ends,
             events: CounterVec::new(
                 Opts::new(
                     "wovenet_agent_tunnel_path_events_total",
@@ -108,27 +166,38 @@ impl ChannelCollector {
         })
     }
 
-    fn collectors(&self) -> [&dyn Collector; 8] {
+    fn collectors(&self) -> [&dyn Collector; 14] {
         [
             &self.channels,
             &self.streams,
             &self.round_trip,
+            &self.min_round_trip,
+            &self.established,
             &self.window,
             &self.mtu,
+            &self.apps,
             &self.packets,
             &self.bytes,
+            &self.datagrams,
+            &self.blocked,
+            &self.reconnects,
             &self.events,
         ]
     }
 
     fn sample(&self) {
-        [&self.channels, &self.streams, &self.round_trip, &self.window, &self.mtu]
-            .iter()
-            .for_each(|gauge| gauge.reset());
+        let of_paths = [&self.round_trip, &self.min_round_trip, &self.established, &self.window, &self.mtu];
+        of_paths.into_iter().chain([&self.channels, &self.streams]).for_each(|gauge| gauge.reset());
         let mut seen = self.seen.lock();
         let channels = self.registry.all();
-        let forgotten = self.counted.lock().note(channels.iter().map(|channel| channel.peer().name.as_str()));
+        let ends = std::mem::take(&mut *self.ends.0.lock());
+        for ((site, reason), count) in &ends {
+            self.reconnects.with_label_values(&[site.as_str(), *reason]).inc_by(*count);
+        }
+        let live = channels.iter().map(|channel| channel.peer().name.as_str());
+        let forgotten = self.counted.lock().note(live.chain(ends.keys().map(|(site, _)| site.as_str())));
         forgotten.iter().for_each(|site| self.forget(site));
+        self.sample_apps(&channels);
         seen.retain(|id, _| channels.iter().any(|channel| channel.id() == *id));
         for channel in &channels {
             self.sample_gauges(channel);
@@ -142,7 +211,23 @@ impl ChannelCollector {
         // What was never counted is not there to be removed.
         labels(&["sent", "lost"]).for_each(|labels| drop(self.packets.remove_label_values(&labels)));
         labels(&["tx", "rx", "lost"]).for_each(|labels| drop(self.bytes.remove_label_values(&labels)));
+        labels(&["tx", "rx"]).for_each(|labels| drop(self.datagrams.remove_label_values(&labels)));
+        labels(&["conn", "stream"]).for_each(|labels| drop(self.blocked.remove_label_values(&labels)));
+        labels(&End::LABELS).for_each(|labels| drop(self.reconnects.remove_label_values(&labels)));
         labels(&["congestion", "black_hole"]).for_each(|labels| drop(self.events.remove_label_values(&labels)));
+    }
+
+    /// Counts the apps of all connected sites, each once.
+    fn sample_apps(&self, channels: &[Arc<Channel>]) {
+        let mut apps = BTreeMap::new();
+        for channel in channels {
+            for (app, entry) in channel.catalogue().unwrap_or_default() {
+                apps.insert((channel.peer().site, app), entry.healthy);
+            }
+        }
+        let healthy = apps.values().filter(|healthy| **healthy).count();
+        self.apps.with_label_values(&["healthy"]).set(healthy as f64);
+        self.apps.with_label_values(&["unhealthy"]).set((apps.len() - healthy) as f64);
     }
 
     fn sample_gauges(&self, channel: &Channel) {
@@ -154,6 +239,8 @@ impl ChannelCollector {
         self.window.with_label_values(&[site]).add(stats.path.cwnd as f64);
         smallest(&self.round_trip, site, channel.round_trip().as_secs_f64());
         smallest(&self.mtu, site, f64::from(stats.path.current_mtu));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        smallest(&self.established, site, now.saturating_sub(channel.since().elapsed()).as_secs_f64());
     }
 
     fn sample_counters(&self, channel: &Channel, before: Counts) -> Counts {
@@ -167,7 +254,19 @@ impl ChannelCollector {
             black_holes: stats.path.black_holes_detected,
             sent_bytes: stats.udp_tx.bytes,
             received_bytes: stats.udp_rx.bytes,
+            sent_datagrams: stats.udp_tx.datagrams,
+            received_datagrams: stats.udp_rx.datagrams,
+            blocked: stats.frame_tx.data_blocked,
+            streams_blocked: stats.frame_tx.stream_data_blocked,
+            min_round_trip: before.min_round_trip.into_iter().chain([channel.round_trip()]).min(),
         };
+        smallest(&self.min_round_trip, site, now.min_round_trip.unwrap_or_default().as_secs_f64());
+        let datagrams = |direction, more| self.datagrams.with_label_values(&[site, direction]).inc_by(more);
+        datagrams("tx", now.sent_datagrams.saturating_sub(before.sent_datagrams));
+        datagrams("rx", now.received_datagrams.saturating_sub(before.received_datagrams));
+        let blocked = |kind, more| self.blocked.with_label_values(&[site, kind]).inc_by(more);
+        blocked("conn", now.blocked.saturating_sub(before.blocked));
+        blocked("stream", now.streams_blocked.saturating_sub(before.streams_blocked));
         let packets = |kind, more| self.packets.with_label_values(&[site, kind]).inc_by(more);
         packets("sent", now.sent_packets.saturating_sub(before.sent_packets));
         packets("lost", now.lost_packets.saturating_sub(before.lost_packets));

@@ -25,7 +25,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why a channel ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(super) enum End {
     /// The connection was closed by the peer or lost.
     Lost,
     /// The peer answered no ping for too long.
@@ -41,6 +41,9 @@ enum End {
 }
 
 impl End {
+    /// The labels of those after which the site is dialled again, or dials.
+    pub(super) const LABELS: [&'static str; 5] = ["lost", "dead", "drained", "revoked", "protocol"];
+
     fn label(self) -> &'static str {
         match self {
             Self::Lost => "lost",
@@ -86,6 +89,9 @@ pub(super) async fn run(shared: &Arc<Shared>, channel: &Arc<Channel>, authentica
     channel.close(end.code());
     shared.registry.changed();
     shared.metrics.channels_ended.with_label_values(&[end.label()]).inc();
+    if end != End::Shutdown {
+        shared.metrics.ends.note(peer.name.as_str(), end.label());
+    }
     tracing::info!(
         site = %peer.name, peer = %peer.site, channel = channel.id(), reason = end.label(), cause,
         elapsed_ms = channel.since().elapsed().as_millis(), "data channel is gone"

@@ -2,6 +2,7 @@
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 
+use crate::tunnel::collector::Ends;
 use crate::tunnel::handshake::HandshakeError;
 
 /// Buckets of the time to an accepted channel, in seconds.
@@ -15,6 +16,7 @@ pub(super) struct Metrics {
     pub(super) handshakes: IntCounterVec,
     pub(super) channels_ended: IntCounterVec,
     pub(super) udp_buffer: IntGaugeVec,
+    pub(super) ends: Ends,
 }
 
 impl Metrics {
@@ -55,6 +57,7 @@ impl Metrics {
             )?,
             channels_ended: counter("tunnel_channels_ended_total", "Channels that ended, by reason.", &["reason"])?,
             udp_buffer,
+            ends: Ends::default(),
         })
     }
 

@@ -150,6 +150,42 @@ async fn fault_36_a_broker_with_an_expired_certificate_gets_no_credentials() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn fault_36_a_broker_whose_authority_changes_gets_no_credentials_until_it_is_the_trusted_one_again() {
+    let [trusted, other] = [(); 2].map(|()| rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap());
+    let configuration = "allow_anonymous true\ncertfile {dir}/cert.pem\nkeyfile {dir}/key.pem";
+    let shows = |directory: &std::path::Path, certificate: &rcgen::CertifiedKey<rcgen::KeyPair>| {
+        std::fs::write(directory.join("cert.pem"), certificate.cert.pem()).unwrap();
+        std::fs::write(directory.join("key.pem"), certificate.signing_key.serialize_pem()).unwrap();
+    };
+    let broker = Mosquitto::start(configuration, |directory| {
+        shows(directory, &trusted);
+        std::fs::write(directory.join("ca.pem"), trusted.cert.pem()).unwrap();
+    });
+    let Some(mut broker) = broker else { return };
+    let address = Broker {
+        transport: BrokerTransport::Tls,
+        host: "localhost".into(),
+        credentials: Some(("mesh".into(), SecretText::new("secret"))),
+        ca_file: Some(broker.directory.path().join("ca.pem")),
+        ..broker.address()
+    };
+    let site = Setup::at(&[address]).start("home");
+    site.connected().await;
+    let logins = |broker: &Mosquitto| broker.log().matches("u'mesh'").count();
+    shows(broker.directory.path(), &other);
+    let before = logins(&broker);
+    broker.restart();
+    let state =
+        site.broker(0, |state| state.error.as_ref().is_some_and(|error| error.class == BrokerErrorClass::Tls)).await;
+    assert!(!state.connected);
+    assert_eq!(logins(&broker), before);
+    shows(broker.directory.path(), &trusted);
+    broker.restart();
+    site.connected().await;
+    assert!(logins(&broker) > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_is_used_over_websockets() {
     let Some(broker) = Mosquitto::open() else { return };
     let port = websocket::relay(broker.port).await;

@@ -18,6 +18,11 @@ pub struct Limits {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: u32,
 
+    /// Most clients of one IP address at a time, for each agent. Default: as many as in all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_connections_per_client: Option<u32>,
+
     /// Silence after which a connection is cut, such as 90s or 1h30m. Default: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = duration::TEXT_MAX))]
@@ -33,7 +38,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_connections: max_connections(), idle_timeout: None, connect_timeout: connect_timeout() }
+        Self {
+            max_connections: max_connections(),
+            max_connections_per_client: None,
+            idle_timeout: None,
+            connect_timeout: connect_timeout(),
+        }
     }
 }
 

@@ -34,6 +34,14 @@ fn accept(site: &Site, known: &Snapshot, around: &Surroundings) -> Result<(), Re
     let name = site.name_any();
     let older = known.sites.iter().take_while(|other| other.metadata.uid != site.metadata.uid);
     for other in older {
+        if on_host_network(site) && on_host_network(other) {
+            let message = format!(
+                "agents of Site {} are on the network of the nodes too, with the same ports {API_PORT} and {HEALTH_PORT}: \
+                 choose another type than HostNetwork in spec.expose",
+                other.name_any()
+            );
+            return Err((Reason::PortConflict, message));
+        }
         if let Some(port) = shared_host_port(site, other) {
             let message = format!("Site {} uses port {port} of the same nodes: choose another one", other.name_any());
             return Err((Reason::PortConflict, message));
@@ -93,10 +101,12 @@ fn shared_host_port(one: &Site, other: &Site) -> Option<u16> {
         let on_host = |kind: ExposeType| matches!(kind, ExposeType::HostPort | ExposeType::HostNetwork);
         site.spec.expose.iter().filter(|expose| on_host(expose.type_)).map(|expose| expose.port).collect()
     };
-    let on_host_network = |site: &Site| site.spec.expose.iter().any(|expose| expose.type_ == ExposeType::HostNetwork);
-    // On the network of the host the agent's own ports are ports of the node too.
-    let own = (on_host_network(one) && on_host_network(other)).then_some(API_PORT);
-    ports(one).intersection(&ports(other)).next().copied().or(own)
+    ports(one).intersection(&ports(other)).next().copied()
+}
+
+/// Whether the agents' own ports are ports of their nodes too.
+fn on_host_network(site: &Site) -> bool {
+    site.spec.expose.iter().any(|expose| expose.type_ == ExposeType::HostNetwork)
 }
 
 /// Returns the Site's document without sockets and apps: what single apps are judged within.

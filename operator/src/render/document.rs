@@ -176,6 +176,7 @@ pub fn remote_app(app: &crds::RemoteApp, ports: &BTreeMap<String, u16>) -> Vec<R
         connect_timeout: Some(DurationText(limits.connect_timeout.clone())),
         idle_timeout: limits.idle_timeout.clone().map(DurationText),
         max_connections: Some(u64::from(limits.max_connections)),
+        max_connections_per_client: limits.max_connections_per_client.map(u64::from),
         ..RemoteApp::default()
     };
     local_sockets(app, ports).into_iter().map(entry).collect()

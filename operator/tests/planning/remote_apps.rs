@@ -111,3 +111,38 @@ fn a_unix_socket_needs_a_permitted_directory_and_has_one_owner() {
     assert_eq!(scene.document().remote_apps[0].local_socket.as_deref(), Some("unix:/run/apps/db.sock"));
     assert!(scene.objects().services.is_empty(), "without a service clients use the socket only");
 }
+
+#[test]
+fn a_service_of_both_families_has_a_slice_for_each_with_the_agents_addresses_in_it() {
+    let report =
+        "{revision: 1, ready: true, sites: [{siteName: office, channels: [{}], apps: [{appName: db, healthy: true}]}],
+      listeners: [{localSocket: 'tcp:0.0.0.0:20001', state: listening, providerState: available}]}";
+    let mut scene = Scene::with_site(&(app("db", NEW, "") + "status: {ports: [{name: sql, listenerPort: 20001}]}\n"));
+    scene.agent("one", "10.0.0.1", Some(report), 0);
+    scene.add(
+        "kind: Service
+metadata:
+  name: db
+  namespace: shop
+  labels: {app.kubernetes.io/managed-by: wovenet-operator}
+  ownerReferences: [{apiVersion: wovenet.io/v1alpha1, kind: RemoteApp, name: db, uid: db-uid, controller: true}]
+spec: {ipFamilies: [IPv4, IPv6]}
+",
+    );
+    let mut pod = (*scene.known.agents.remove(0)).clone();
+    let ips = pod.status.get_or_insert_default().pod_ips.get_or_insert_default();
+    ips.push(k8s_openapi::api::core::v1::PodIP { ip: "2001:db8::1".to_owned() });
+    scene.known.agents.push(pod.into());
+    let slices = scene.objects().slices;
+    let told: Vec<_> = slices
+        .iter()
+        .map(|slice| (slice.name_any(), slice.address_type.as_str(), slice.endpoints[0].addresses.clone()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("db-wovenet-ipv4".to_owned(), "IPv4", vec!["10.0.0.1".to_owned()]),
+            ("db-wovenet-ipv6".to_owned(), "IPv6", vec!["2001:db8::1".to_owned()]),
+        ]
+    );
+}

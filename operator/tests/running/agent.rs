@@ -70,6 +70,11 @@ impl FakeAgent {
         self.revision.send_replace(revision);
     }
 
+    /// The configuration in force.
+    pub(crate) fn document(&self) -> Document {
+        self.document.lock().clone()
+    }
+
     /// The local sockets of the configuration in force.
     pub(crate) fn local_sockets(&self) -> Vec<String> {
         self.document.lock().remote_apps.iter().filter_map(|app| app.local_socket.clone()).collect()

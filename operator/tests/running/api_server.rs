@@ -202,7 +202,14 @@ impl Cluster {
         let kept = |field: &str, new: Value| before.as_ref().map_or(new, |before| before["metadata"][field].clone());
         let spec_differs = before.as_ref().is_none_or(|before| before["spec"] != object["spec"]);
         object["metadata"]["uid"] = kept("uid", json!(format!("{}-{}", place.2, self.version)));
-        object["metadata"]["creationTimestamp"] = kept("creationTimestamp", json!("2026-01-01T00:00:00Z"));
+        // One second younger than the last one that was made.
+        let created = json!(format!(
+            "2026-01-01T{:02}:{:02}:{:02}Z",
+            self.version / 3_600,
+            self.version / 60 % 60,
+            self.version % 60
+        ));
+        object["metadata"]["creationTimestamp"] = kept("creationTimestamp", created);
         let generation = before.as_ref().and_then(|before| before["metadata"]["generation"].as_i64()).unwrap_or(0);
         object["metadata"]["generation"] = json!(generation + i64::from(spec_differs));
         object["metadata"]["resourceVersion"] = kept("resourceVersion", Value::Null);

@@ -6,12 +6,9 @@ use serde_json::json;
 use crate::api_server::Part;
 use crate::scene::{APPS, SYSTEM, Scene, until};
 
-/// The message of a condition of a RemoteApp.
+/// The condition of a RemoteApp.
 fn message(scene: &Scene, app: &str, type_: &str) -> String {
-    let app = scene.server.get("remoteapps", APPS, app).unwrap_or_default();
-    let conditions = app.pointer("/status/conditions").and_then(|list| list.as_array()).cloned().unwrap_or_default();
-    let found = conditions.iter().find(|one| one["type"] == type_);
-    found.and_then(|one| one["message"].as_str()).unwrap_or_default().to_owned()
+    scene.condition("remoteapps", APPS, app, type_)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,7 +42,12 @@ impl Scene {
     /// A Site `home` with an agent that runs, and no app.
     pub(crate) async fn new() -> Self {
         let key = SiteKey::generate().unwrap();
-        let scene = Self { server: ApiServer::new(), agent: FakeAgent::start(&key).await };
+        Self::with_keys(&key, &key).await
+    }
+
+    /// The same, with a key of the site and one that its agent has.
+    pub(crate) async fn with_keys(key: &SiteKey, of_agent: &SiteKey) -> Self {
+        let scene = Self { server: ApiServer::new(), agent: FakeAgent::start(of_agent).await };
         let server = &scene.server;
         server.put("namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": APPS}}));
         server.put("nodes", json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one"}}));
@@ -77,7 +82,8 @@ impl Scene {
         scene
     }
 
-    fn secret(&self, name: &str, field: &str, text: &str) {
+    /// Puts a Secret of the operator's namespace.
+    pub(crate) fn secret(&self, name: &str, field: &str, text: &str) {
         let data = json!({ field: BASE64.encode(text.as_bytes()) });
         let metadata = json!({"name": name, "namespace": SYSTEM});
         self.server.put("secrets", json!({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data}));
@@ -95,6 +101,33 @@ impl Scene {
                 "status": before.map(|before| before["status"].clone()),
             }),
         );
+    }
+
+    /// Exposes port 80 of the Service `web` as an app.
+    pub(crate) fn exposes_web(&self, namespace: &str) {
+        self.server.put(
+            "exposedapps",
+            json!({
+                "apiVersion": "wovenet.io/v1alpha1", "kind": "ExposedApp",
+                "metadata": {"name": "web", "namespace": namespace},
+                "spec": {"service": {"name": "web", "ports": [80]}, "allowedSites": ["office"]},
+            }),
+        );
+    }
+
+    /// A condition of an object as `status reason message`; empty while there is none.
+    pub(crate) fn condition(&self, resource: &str, namespace: &str, name: &str, type_: &str) -> String {
+        let object = self.server.get(resource, namespace, name).unwrap_or_default();
+        let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+        let found = conditions.into_iter().flatten().find(|one| one["type"] == type_);
+        let text = |one: &Value, field: &str| one[field].as_str().unwrap_or_default().to_owned();
+        found.map(|one| ["status", "reason", "message"].map(|field| text(one, field)).join(" ")).unwrap_or_default()
+    }
+
+    /// Waits until a condition says what is written.
+    pub(crate) async fn tells(&self, (resource, namespace, name): (&str, &str, &str), type_: &str, what: &str) {
+        let told = || self.condition(resource, namespace, name, type_).starts_with(what);
+        until(&format!("{resource} {name} tells {type_} {what}"), told).await;
     }
 
     /// Starts an operator with a door of its own.
@@ -124,9 +157,7 @@ impl Scene {
     }
 
     pub(crate) fn is_ready(&self, app: &str) -> bool {
-        let app = self.server.get("remoteapps", APPS, app);
-        let conditions = app.as_ref().and_then(|app| app.pointer("/status/conditions")?.as_array());
-        conditions.into_iter().flatten().any(|one| one["type"] == "Ready" && one["status"] == "True")
+        self.condition("remoteapps", APPS, app, "Ready").starts_with("True")
     }
 
     /// Whether the slice of an app lists the agent.
@@ -145,11 +176,15 @@ impl Scene {
 
     /// Waits until nothing is written any more, and returns how many writes there were.
     pub(crate) async fn quiet(&self) -> usize {
-        until("nothing is written any more", || {
-            self.server.writes(0).last().is_none_or(|write| write.at.elapsed() > QUIET)
-        })
-        .await;
-        self.server.writes(0).len()
+        let begun = Instant::now();
+        loop {
+            let writes = self.server.writes(0);
+            if writes.last().is_none_or(|write| write.at.elapsed() > QUIET) {
+                return writes.len();
+            }
+            assert!(begun.elapsed() < PATIENCE, "still written: {:?}", &writes[writes.len().saturating_sub(6)..]);
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Asserts that nothing was written since, and that the agent has the same configuration.

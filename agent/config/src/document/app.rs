@@ -86,6 +86,9 @@ pub struct RemoteApp {
     /// The most clients at a time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<u64>,
+    /// The most clients of one IP address at a time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_connections_per_client: Option<u64>,
 }
 
 /// One provider of a remote app.

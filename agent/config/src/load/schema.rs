@@ -115,6 +115,7 @@ const REMOTE_APP: &[Field] = &[
     field("connectTimeout", Duration),
     field("idleTimeout", Duration),
     field("maxConnections", Number),
+    field("maxConnectionsPerClient", Number),
 ];
 
 const PROVIDER: &[Field] =

@@ -35,6 +35,8 @@ pub(super) fn judge(
     let connect_timeout = report.connect_timeout(&connect_path, app.connect_timeout.as_ref(), CONNECT_TIMEOUT_DEFAULT);
     let idle_timeout = report.idle_timeout(&format!("{path}.idleTimeout"), app.idle_timeout.as_ref());
     let max_connections = report.number(&format!("{path}.maxConnections"), app.max_connections, 1..=u32::MAX);
+    let per_client_path = format!("{path}.maxConnectionsPerClient");
+    let per_client = report.number(&per_client_path, app.max_connections_per_client, 1..=u32::MAX);
     Some(RemoteApp {
         providers: providers?,
         port: port?,
@@ -43,6 +45,7 @@ pub(super) fn judge(
         connect_timeout: connect_timeout?,
         idle_timeout: idle_timeout?,
         max_connections: max_connections?.unwrap_or(CONNECTIONS_MAX_DEFAULT),
+        max_connections_per_client: per_client?,
     })
 }
 

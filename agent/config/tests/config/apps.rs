@@ -117,6 +117,9 @@ fn limits_of_an_app_have_defaults_and_ranges() {
 fn a_remote_app_needs_site_app_and_local_socket() {
     let app = good(&remote("localSocket: 'tcp:127.0.0.1:80'")).remote_apps.remove(0);
     assert_eq!((app.connect_timeout.as_secs(), app.max_connections, app.target), (5, 16_384, None));
+    assert_eq!(app.max_connections_per_client, None);
+    let text = bad(&remote("localSocket: 'tcp:127.0.0.1:80', maxConnectionsPerClient: 0"));
+    has(&text, &["maxConnectionsPerClient: 0 is out of range"]);
     let text = bad("remoteApps: [{}]\n");
     has(
         &text,

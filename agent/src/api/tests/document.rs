@@ -53,7 +53,7 @@ fn documented_apps_have_the_keys_of_the_configuration() {
     .unwrap();
     let remote: document::RemoteApp = serde_yaml::from_str(
         "{ siteName: s, appName: a, providers: [{ siteName: s, appName: a, priority: 1, weight: 1 }], localSocket: l, \
-         appSocket: s, port: p, connectTimeout: 1s, idleTimeout: 1s, maxConnections: 1 }",
+         appSocket: s, port: p, connectTimeout: 1s, idleTimeout: 1s, maxConnections: 1, maxConnectionsPerClient: 1 }",
     )
     .unwrap();
     assert_eq!(documented("ExposedApp"), keys(&serde_json::to_value(&exposed).unwrap()));

@@ -13,6 +13,9 @@ use crate::forward::HEADER_TIMEOUT;
 use crate::forward::testing::{World, app, dead_app, exposed, metric, patiently, remote, until};
 use crate::tunnel::{Answer, RecvHalf, ResetCode, SendHalf, StreamError, StreamHeader};
 
+/// How often each cause of a refusal is tried.
+const TRIES: u32 = 20;
+
 async fn open(world: &World) -> (SendHalf, RecvHalf) {
     let (send, recv) = world.pair.dialler.open_bi().await.unwrap();
     crate::tunnel::testing::halves(send, recv)
@@ -42,17 +45,23 @@ async fn fault_66_an_unknown_app_and_an_app_of_others_are_refused_with_the_same_
     let mut granted_to_others = exposed("secret", Target::Single(AppSocket::Tcp(target)));
     granted_to_others.allowed_sites = AllowedSites::Only(Default::default());
     world.far.apply(&[], &[granted_to_others]);
-    let mut answers = Vec::new();
-    for name in ["secret", "absent"] {
-        let (mut send, mut recv) = open(&world).await;
-        send.write_chunk(header(name)).await.unwrap();
-        answers.push(everything(&mut recv).await.unwrap());
+    let mut quickest = [Duration::MAX; 2];
+    // The least of many is what each costs; the rest is what the machine does meanwhile.
+    for _ in 0..TRIES {
+        for (name, quickest) in ["secret", "absent"].into_iter().zip(&mut quickest) {
+            let (mut send, mut recv) = open(&world).await;
+            let begun = Instant::now();
+            send.write_chunk(header(name)).await.unwrap();
+            assert_eq!(everything(&mut recv).await.unwrap(), [Answer::Refused.to_byte()]);
+            *quickest = begun.elapsed().min(*quickest);
+        }
     }
-    assert_eq!(answers, [[Answer::Refused.to_byte()], [Answer::Refused.to_byte()]]);
+    let [secret, absent] = quickest;
+    assert!(secret.abs_diff(absent) < Duration::from_millis(5), "{quickest:?}");
     assert!(dialled.try_recv().is_err());
     let refused =
         |app| metric(&world.far_registry, "wovenet_agent_streams_total", &[("result", "refused"), ("app", app)]);
-    assert_eq!((refused("secret"), refused(""), refused("absent")), (1.0, 1.0, 0.0));
+    assert_eq!((refused("secret"), refused(""), refused("absent")), (f64::from(TRIES), f64::from(TRIES), 0.0));
 }
 
 #[tokio::test]
