@@ -6,6 +6,7 @@ mod acceptor;
 mod access_log;
 pub mod agent;
 mod app_schema;
+mod attempts;
 mod auth;
 mod browser;
 mod certificates;

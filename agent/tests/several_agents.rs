@@ -3,10 +3,12 @@
 
 mod support;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use support::{Agent, Options};
+use tokio::net::UdpSocket;
 use wovenet_agent::peer::statement::{PROTOCOL_VERSION, TTL_SECONDS};
 use wovenet_agent::peer::{EndpointAddress, Learned, SignedStatement, SiteKey, Source, Statement, Transport};
 use wovenet_agent::tunnel::StreamOpener;
@@ -72,15 +74,55 @@ async fn when_one_agent_answers_at_the_address_of_two_its_channels_stay() {
     let forwarded = cluster[0].address().await;
     announce_at(&cluster[0], HOSTS[0], forwarded, &home);
     announce_at(&cluster[1], HOSTS[1], forwarded, &home);
-    home.connected("cluster", 2).await;
+    let ids = |site: &SiteStatus| site.channels.iter().map(|channel| channel.id).collect::<BTreeSet<_>>();
+    let first = ids(&home.connected("cluster", 2).await);
     let made = || home.metric("wovenet_agent_tunnel_connects_total", &[("role", "dialler"), ("result", "ok")]);
+    // The address is tried again for the other agent, but not for ever.
+    home.site("cluster", |site| made() == 6.0 && ids(site) == first).await;
     // Each takes a round trip at least, in which a needless channel could be made.
     for _ in 0..200 {
         let mut opened = home.handle.open("cluster".parse().unwrap()).await.unwrap();
         opened.send.write_chunk(bytes::Bytes::from_static(b"x")).await.unwrap();
         assert_eq!(opened.recv.read_chunk(16).await.unwrap().unwrap(), "x");
     }
-    assert_eq!(made(), 2.0);
+    assert_eq!(made(), 6.0);
+}
+
+/// Forwards datagrams as a load balancer does: each client to one of `agents`, the first clients all to the first.
+async fn balancer(agents: [SocketAddr; 2], to_the_first: usize) -> SocketAddr {
+    let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+    let address = socket.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut clients: BTreeMap<SocketAddr, Arc<UdpSocket>> = BTreeMap::new();
+        let mut datagram = vec![0; 65_536];
+        loop {
+            let (bytes, client) = socket.recv_from(&mut datagram).await.unwrap();
+            if !clients.contains_key(&client) {
+                let onward = Arc::new(UdpSocket::bind("127.0.0.1:0").await.unwrap());
+                onward.connect(agents[usize::from(clients.len() >= to_the_first)]).await.unwrap();
+                clients.insert(client, onward.clone());
+                let back = socket.clone();
+                tokio::spawn(async move {
+                    let mut datagram = vec![0; 65_536];
+                    while let Ok(bytes) = onward.recv(&mut datagram).await {
+                        back.send_to(&datagram[..bytes], client).await.ok();
+                    }
+                });
+            }
+            clients[&client].send(&datagram[..bytes]).await.ok();
+        }
+    });
+    address
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_that_a_load_balancer_led_to_one_agent_are_spread_over_all() {
+    let cluster = start_three("cluster", &SiteKey::generate().unwrap(), true);
+    let home = Agent::start(Options { listens: false, ..Options::new("home") });
+    let shared = balancer([cluster[0].address().await, cluster[1].address().await], 2).await;
+    announce_at(&cluster[0], HOSTS[0], shared, &home);
+    announce_at(&cluster[1], HOSTS[1], shared, &home);
+    home.site("cluster", |site| site.channels.len() == 2 && agents(site).len() == 2).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -14,7 +14,7 @@ pub const TUNNEL_PORT: u16 = 51_820;
 /// The port of a STUN server that names none (RFC 8489 §8).
 pub const STUN_PORT: u16 = 3_478;
 /// The most STUN servers of one tunnel socket.
-pub const STUN_SERVERS_MAX: usize = 16;
+pub const STUN_SERVERS_MAX: usize = 8;
 /// The most threads that drive tunnels.
 pub const WORKERS_MAX: u8 = 64;
 /// The most tunnel sockets of one agent.

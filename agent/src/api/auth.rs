@@ -1,5 +1,7 @@
 //! Who may use the API: people by bearer token or HTTP basic auth, the operator by its key.
 
+use std::time::Instant;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -11,7 +13,9 @@ use subtle::{Choice, ConstantTimeEq};
 use wovenet_config::api::Api;
 use zeroize::Zeroizing;
 
+use super::attempts::FORGIVEN_AFTER;
 use super::door::{Peer, Side};
+use super::refusal::Refusal;
 use super::shared::Shared;
 
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"Authorization Required\"");
@@ -45,9 +49,6 @@ impl Credentials {
     }
 
     fn admit(&self, headers: &HeaderMap) -> bool {
-        if self.are_not_needed() {
-            return true;
-        }
         let Some((scheme, rest)) = headers
             .get(header::AUTHORIZATION)
             .and_then(|value| value.to_str().ok())
@@ -70,10 +71,28 @@ pub(super) async fn require(
     request: Request,
     next: Next,
 ) -> Response {
-    if peer.side == Side::Operator || shared.credentials.admit(request.headers()) {
+    if peer.side == Side::Operator || shared.credentials.are_not_needed() {
         return next.run(request).await;
     }
+    let (address, now) = (peer.remote.ip(), Instant::now());
+    if !shared.attempts.may_try(address, now) {
+        return too_many();
+    }
+    if shared.credentials.admit(request.headers()) {
+        return next.run(request).await;
+    }
+    if request.headers().contains_key(header::AUTHORIZATION) {
+        shared.attempts.failed(address, now);
+    }
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, CHALLENGE)]).into_response()
+}
+
+/// Answers an address that has shown wrong credentials too often.
+pub(super) fn too_many() -> Response {
+    let wait = FORGIVEN_AFTER.as_secs();
+    let message = format!("this address has shown wrong credentials too often: try again in {wait} s");
+    let retry = [(header::RETRY_AFTER, HeaderValue::from(wait))];
+    (retry, Refusal::new(StatusCode::TOO_MANY_REQUESTS, message)).into_response()
 }
 
 fn user_and_password(user: &str, password: &str) -> Zeroizing<String> {

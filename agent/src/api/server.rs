@@ -13,6 +13,7 @@ use wovenet_config::api::Api;
 use super::acceptor::Acceptor;
 use super::access_log::AccessLog;
 use super::agent::Agent;
+use super::attempts::Attempts;
 use super::auth::Credentials;
 use super::connection;
 use super::door::{Door, Peer};
@@ -65,6 +66,7 @@ impl ApiServer {
             agent,
             editor: handle,
             credentials: Credentials::new(config),
+            attempts: Attempts::default(),
             access_log,
             process: rand::random(),
             stop: stop.clone(),

@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::access_log::AccessLog;
 use super::agent::Agent;
+use super::attempts::Attempts;
 use super::auth::Credentials;
 use super::editor::EditorHandle;
 
@@ -21,6 +22,8 @@ pub(super) struct Parts {
     pub editor: EditorHandle,
     /// Who may use the API.
     pub credentials: Credentials,
+    /// Who has shown wrong credentials lately.
+    pub attempts: Attempts,
     /// Where requests are logged.
     pub access_log: AccessLog,
     /// Tells versions of this process from those of the one before.

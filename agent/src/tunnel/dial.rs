@@ -16,8 +16,8 @@ use wovenet_config::peer::HostPort;
 use wovenet_config::tunnel::Scope;
 
 use crate::backoff::{Backoff, BackoffLimits};
-use crate::peer::Transport;
 use crate::peer::directory::KnownSite;
+use crate::peer::{AgentId, Transport};
 use crate::tunnel::channel::{Channel, Direction, Health};
 use crate::tunnel::dial_pool::DialPool;
 use crate::tunnel::plan::{Candidate, Dial, Used, plan, spread};
@@ -31,6 +31,10 @@ const PROVEN_AFTER: Duration = Duration::from_secs(10);
 const RESOLVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most addresses that are used of one name.
 const RESOLVED_MAX: usize = 16;
+
+/// How often an address that several agents share is tried for one without a channel, since agents last changed: of two
+/// behind a load balancer that chooses by chance, the other one answers with 94 in 100.
+const SHARED_TRIES_MAX: u8 = 4;
 
 /// Why no channel to a site could be made, for status: the last error of each site, until a channel is up.
 pub(super) type DialErrors = Arc<Mutex<BTreeMap<SiteId, String>>>;
@@ -88,6 +92,7 @@ impl Diallers {
             site,
             backoff: Backoff::new(BackoffLimits::DIAL),
             last_up: None,
+            shared: Default::default(),
             resolved: BTreeMap::new(),
         };
         let stopped = stop.clone();
@@ -109,6 +114,9 @@ struct SiteDialler {
     site: SiteId,
     backoff: Backoff,
     last_up: Option<Instant>,
+    /// The site's agents and their starts, and how often an address that they share may still be tried for one without a
+    /// channel.
+    shared: (BTreeMap<AgentId, u64>, u8),
     resolved: BTreeMap<HostPort, Vec<SocketAddr>>,
 }
 
@@ -199,7 +207,11 @@ impl SiteDialler {
     async fn spread(&mut self, site: &KnownSite) -> bool {
         let candidates = self.candidates(site).await;
         let live = self.live();
-        let Some(dial) = spread(&self.diallers.shared.agent, &candidates, &live) else { return true };
+        let shared = self.may_try_shared(site, &live);
+        let Some(dial) = spread(&self.diallers.shared.agent, &candidates, &live, shared) else { return true };
+        if dial.candidates.iter().all(|candidate| candidate.agent.is_none()) {
+            self.shared.1 = self.shared.1.saturating_sub(1);
+        }
         let Ok(new) = self.dial(site, dial).await else { return false };
         if live.iter().any(|used| used.agent.as_ref() == Some(&new.peer().agent)) {
             new.drain();
@@ -213,6 +225,17 @@ impl SiteDialler {
             channels.iter().rev().filter(|channel| channel.direction() == Direction::Dialled).find(shares_agent);
         surplus.inspect(|channel| channel.drain());
         true
+    }
+
+    /// Whether an agent without a channel may answer at an address that agents share, and it was not tried too often since
+    /// agents last came, went or began anew.
+    fn may_try_shared(&mut self, site: &KnownSite, live: &[Used]) -> bool {
+        let agents: BTreeMap<_, _> = site.agents.iter().map(|(id, agent)| (id.clone(), agent.generation)).collect();
+        if self.shared.0 != agents {
+            self.shared = (agents, SHARED_TRIES_MAX);
+        }
+        let has_channel = |agent: &AgentId| live.iter().any(|used| used.agent.as_ref() == Some(agent));
+        self.shared.1 > 0 && site.agents.keys().any(|agent| !has_channel(agent))
     }
 
     /// Makes one channel on the next shard. The channel lives on in a task of its own.

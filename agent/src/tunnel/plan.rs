@@ -85,18 +85,25 @@ impl Planning<'_> {
 }
 
 /// Plans one dial that spreads channels better: to an agent without a channel, while another agent has two. Agents are
-/// heard of one by one, so the first one heard of may have got all channels. An address where another agent of the site
-/// answers, as behind a NAT that forwards one port, is not tried again for this one.
-pub(super) fn spread(own: &AgentId, candidates: &[Candidate], used: &[Used]) -> Option<Dial> {
+/// heard of one by one, so the first one heard of may have got all channels. Where only addresses are left at which another
+/// agent of the site has answered, as behind a load balancer, one of these is tried if `shared` says so.
+pub(super) fn spread(own: &AgentId, candidates: &[Candidate], used: &[Used], shared: bool) -> Option<Dial> {
     let channels = |agent: &Option<AgentId>| used.iter().filter(|used| used.agent == *agent).count();
     used.iter().find(|used| channels(&used.agent) > 1)?;
-    let unused: Vec<Candidate> = candidates
-        .iter()
-        .filter(|candidate| candidate.agent.is_some() && channels(&candidate.agent) == 0)
-        .filter(|candidate| used.iter().all(|used| used.address != candidate.address))
-        .cloned()
-        .collect();
-    plan(own, &unused, used, &[], used.len() + 1).pop()
+    let is_shared =
+        |candidate: &&Candidate| candidate.agent.is_none() || used.iter().any(|used| used.address == candidate.address);
+    let unused = |candidate: &&Candidate| candidate.agent.is_some() && channels(&candidate.agent) == 0;
+    let own_addresses: Vec<Candidate> =
+        candidates.iter().filter(unused).filter(|candidate| !is_shared(candidate)).cloned().collect();
+    let chosen = match own_addresses.is_empty() && shared {
+        true => candidates
+            .iter()
+            .filter(is_shared)
+            .map(|one| Candidate { agent: None, scope: Scope::Site, ..one.clone() })
+            .collect(),
+        false => own_addresses,
+    };
+    plan(own, &chosen, used, &[], used.len() + 1).pop()
 }
 
 type Preference = (usize, usize, usize, u16, [u8; 8], bool, SocketAddr);
@@ -158,9 +165,21 @@ mod tests {
             ordinal,
         };
         let to_a = [used("192.0.2.1:1", 0), used("192.0.2.1:1", 1)];
-        assert_eq!(spread(&own, &candidates, &to_a), None);
+        assert_eq!(spread(&own, &candidates, &to_a, false), None);
         let elsewhere = [candidate("a", "192.0.2.1:1"), candidate("b", "192.0.2.2:1")];
-        assert!(spread(&own, &elsewhere, &to_a).is_some());
+        assert!(spread(&own, &elsewhere, &to_a, false).is_some());
+    }
+
+    #[test]
+    fn an_address_that_several_agents_share_is_tried_again_only_where_no_agent_has_its_own() {
+        let own = agent("own");
+        let used =
+            |ordinal| Used { agent: Some(agent("a")), address: "192.0.2.1:1".parse().unwrap(), ipv6: false, ordinal };
+        let balanced = Candidate { agent: None, scope: Scope::Site, ..candidate("a", "192.0.2.1:1") };
+        let dial = spread(&own, std::slice::from_ref(&balanced), &[used(0), used(1)], true).unwrap();
+        assert_eq!((dial.candidates[0].agent.clone(), dial.ordinal_ipv4), (None, 2));
+        let dial = spread(&own, &[balanced, candidate("b", "192.0.2.2:1")], &[used(0), used(1)], true).unwrap();
+        assert_eq!(dial.candidates[0].agent, Some(agent("b")));
     }
 
     #[test]
@@ -199,10 +218,10 @@ mod tests {
             ordinal,
         };
         let candidates = [candidate("a", "192.0.2.1:1"), candidate("b", "192.0.2.2:1")];
-        let dial = spread(&agent("own"), &candidates, &[used("a", 0), used("a", 1)]).unwrap();
+        let dial = spread(&agent("own"), &candidates, &[used("a", 0), used("a", 1)], true).unwrap();
         assert_eq!((dial.candidates[0].agent.clone(), dial.ordinal_ipv4), (Some(agent("b")), 2));
-        assert_eq!(spread(&agent("own"), &candidates, &[used("a", 0), used("b", 1)]), None);
-        assert_eq!(spread(&agent("own"), &candidates[..1], &[used("a", 0), used("a", 1)]), None);
+        assert_eq!(spread(&agent("own"), &candidates, &[used("a", 0), used("b", 1)], true), None);
+        assert_eq!(spread(&agent("own"), &candidates[..1], &[used("a", 0), used("a", 1)], false), None);
     }
 
     #[test]

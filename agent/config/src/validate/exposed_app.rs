@@ -64,7 +64,7 @@ fn ports(path: &str, ports: &[document::AppPort], report: &mut Report) -> Option
     for (index, port) in ports.iter().enumerate() {
         let path = format!("{path}.ports[{index}]");
         let name: Option<PortName> = report.name(&format!("{path}.name"), port.name.as_deref());
-        if name.as_ref().is_some_and(|name| !names.insert(name.clone())) {
+        if let Some(name) = name.as_ref().filter(|name| !names.insert(PortName::clone(name))) {
             report.error(format!("{path}.name"), format!("{name:?} is named twice; names must be unique in the app"));
         }
         let socket = report.dialled_socket(&format!("{path}.appSocket"), port.app_socket.as_deref());

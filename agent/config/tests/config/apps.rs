@@ -53,7 +53,11 @@ fn an_app_may_have_several_named_ports() {
     let text = bad(&exposed("appSocket: 'unix:/a', ports: [{name: web, appSocket: 'unix:/a'}, {name: web}]"));
     has(
         &text,
-        &["appSocket: cannot go with ports", "ports[1].name: ", "named twice", "ports[1].appSocket: is required"],
+        &[
+            "appSocket: cannot go with ports",
+            "ports[1].name: \"web\" is named twice",
+            "ports[1].appSocket: is required",
+        ],
     );
     has(&bad(&exposed("mode: range, ports: {name: web, appSocket: 'unix:/a'}")), &["ports: cannot go with mode range"]);
 }

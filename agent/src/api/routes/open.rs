@@ -1,13 +1,17 @@
 //! What anyone may ask: whether the API is there, whether a password is right, and what the API can do.
 
+use std::time::Instant;
+
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
+use crate::api::auth::too_many;
+use crate::api::door::Peer;
 use crate::api::openapi::openapi_json;
 use crate::api::request::Body;
 use crate::api::shared::Shared;
@@ -31,14 +35,26 @@ pub(in crate::api) async fn ping() -> &'static str {
 #[utoipa::path(post, path = "/login", tag = "open", operation_id = "login", security(()), request_body = Login, responses(
     (status = 200, description = "The password is right"),
     (status = 400, description = "The body is malformed"),
-    (status = 401, description = "The password is wrong")))]
-pub(in crate::api) async fn login(State(shared): State<Shared>, body: Body) -> Response {
+    (status = 401, description = "The password is wrong"),
+    (status = 429, description = "The address has shown too many wrong ones")))]
+pub(in crate::api) async fn login(
+    State(shared): State<Shared>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Response {
+    let (address, now) = (peer.remote.ip(), Instant::now());
+    if !shared.attempts.may_try(address, now) {
+        return too_many();
+    }
     let Some(login) = body.json::<Login>() else {
         return (StatusCode::BAD_REQUEST, Json(json!({ "error": "Invalid request" }))).into_response();
     };
     match shared.credentials.know_user(&login.username, &login.password) {
         true => Json(json!({ "message": "Login successful" })).into_response(),
-        false => (StatusCode::UNAUTHORIZED, Json(json!({ "error": "Invalid credentials" }))).into_response(),
+        false => {
+            shared.attempts.failed(address, now);
+            (StatusCode::UNAUTHORIZED, Json(json!({ "error": "Invalid credentials" }))).into_response()
+        }
     }
 }
 

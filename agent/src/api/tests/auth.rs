@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
+use crate::api::attempts::FAILURES_MAX;
 use crate::api::testing::{DOCUMENT, FakeAgent, ask, closed, get, start};
 
 fn basic(pair: &str) -> String {
@@ -65,4 +66,19 @@ async fn login_only_checks_a_password() {
         let answer = ask(server.address(), "POST /login", &[], body).await;
         assert_eq!((answer.status, answer.body.as_str()), (status, answered), "{body}");
     }
+}
+
+#[tokio::test]
+async fn an_address_that_shows_wrong_credentials_again_and_again_is_not_listened_to_for_a_while() {
+    let server = start(&closed(), &FakeAgent::new(DOCUMENT)).await;
+    let (wrong, right) = (basic("ann:guess"), basic("ann:s3cret-password"));
+    for _ in 0..FAILURES_MAX {
+        assert_eq!(ask(server.address(), "GET /api/v1/config", &[&wrong], "").await.status, 401);
+    }
+    let answer = ask(server.address(), "GET /api/v1/config", &[&right], "").await;
+    assert_eq!((answer.status, answer.header("Retry-After").as_str()), (429, "3"));
+    assert!(answer.body.contains("try again in 3 s"), "{}", answer.body);
+    let login = r#"{"username":"ann","password":"s3cret-password"}"#;
+    assert_eq!(ask(server.address(), "POST /login", &[], login).await.status, 429);
+    assert_eq!(get(server.address(), "/ping").await.status, 200);
 }

@@ -6,13 +6,12 @@ use std::time::Duration;
 use aws_lc_rs::rand;
 use tokio::net::{UdpSocket, lookup_host};
 use tokio::task::JoinSet;
+use wovenet_config::tunnel::STUN_SERVERS_MAX;
 
 use super::{DETECT_TIMEOUT, DetectError};
 
 /// The first wait before a request is sent again; it doubles (RFC 8489 §6.2.1).
 const RETRANSMIT: Duration = Duration::from_millis(500);
-/// The most servers that are asked at once.
-const SERVERS_MAX: usize = 8;
 const HEADER_BYTES: usize = 20;
 const MAGIC_COOKIE: u32 = 0x2112_a442;
 const BINDING_REQUEST: u16 = 0x0001;
@@ -30,7 +29,7 @@ type TransactionId = [u8; 12];
 /// # Errors
 /// [`DetectError`] when none comes within [`DETECT_TIMEOUT`].
 pub async fn detect(servers: &[String]) -> Result<SocketAddr, DetectError> {
-    let mut asking: JoinSet<_> = servers.iter().take(SERVERS_MAX).cloned().map(ask).collect();
+    let mut asking: JoinSet<_> = servers.iter().take(STUN_SERVERS_MAX).cloned().map(ask).collect();
     let first = async {
         while let Some(answer) = asking.join_next().await {
             match answer {
