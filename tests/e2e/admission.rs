@@ -2,7 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use crate::installed::installed;
+use wovenet_tests::clusters::PATIENCE_MINUTE;
+use wovenet_tests::until::until;
+
+use crate::installed::{Sites, installed};
+use crate::stage::Stage;
 use crate::world::world;
 
 const RULES: &str = include_str!("../../crds/tests/kinds/rules.yaml");
@@ -27,6 +31,7 @@ fn fault_100_the_api_server_gives_every_object_the_verdict_of_its_rules() {
             let object = merged(base, change);
             let error = try_to_make(a, &object).expect_err(&format!("{object} is accepted")).to_string();
             assert!(error.contains("is invalid") || error.contains("Invalid value"), "{error}");
+            assert!(names(change).iter().any(|name| error.contains(name)), "no field of {change} in: {error}");
             refused += 1;
         }
     }
@@ -36,6 +41,64 @@ fn fault_100_the_api_server_gives_every_object_the_verdict_of_its_rules() {
 
 fn try_to_make(cluster: &wovenet_tests::clusters::Cluster, object: &Value) -> anyhow::Result<()> {
     cluster.create_dry_run("default", &object.to_string())
+}
+
+/// The names of all fields that a change is made of, below the whole.
+fn names(change: &Value) -> Vec<String> {
+    const WHOLE: [&str; 3] = ["spec", "metadata", "kind"];
+    match change {
+        Value::Object(fields) => {
+            let own = fields.keys().filter(|name| !WHOLE.contains(&name.as_str())).cloned();
+            own.chain(fields.values().flat_map(names)).collect()
+        }
+        Value::Array(items) => items.iter().flat_map(names).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What was stored before the rules were, as after an upgrade of the definitions.
+#[test]
+fn fault_100_a_stored_app_that_its_rules_refuse_is_told_so_and_others_go_on() {
+    let stage = Stage::new("stored").unwrap();
+    let sites = Sites::new(&stage).unwrap();
+    sites.serve_web().unwrap();
+    let a = &stage.world.a;
+    let definition = "crd/remoteapps.wovenet.io";
+    let strict = a.get("default", definition).unwrap();
+    let mut lax = strict.clone();
+    without_rules(&mut lax);
+    a.replace("default", &lax.to_string()).unwrap();
+    let bad = sites.remote_app("bad", "ports: [{name: http, port: 80}]\n  limits: {connectTimeout: soon}");
+    let stored = until("it is stored", PATIENCE_MINUTE, || a.apply(&stage.apps, &bad).ok());
+    let mut strict = strict;
+    strict["metadata"]["resourceVersion"] = Value::Null;
+    a.replace("default", &strict.to_string()).unwrap();
+    stored.unwrap();
+    let invalid = r#"jsonpath={.status.conditions[?(@.type=="Accepted")].reason}=Invalid"#;
+    a.wait(&stage.apps, "remoteapp/bad", invalid).unwrap();
+    let told = a.get(&stage.apps, "remoteapp/bad").unwrap().to_string();
+    assert!(told.contains("connectTimeout"), "{told}");
+    sites.ready().unwrap();
+    assert!(stage.page("web").unwrap().starts_with("web-"));
+    // What is wrong can be mended, and the rules hold again.
+    assert!(a.apply(&stage.apps, &bad.replace("name: bad", "name: worse")).is_err());
+    a.apply(&stage.apps, &bad.replace("soon", "5s")).unwrap();
+    a.wait(&stage.apps, "remoteapp/bad", "condition=Accepted").unwrap();
+}
+
+/// Takes away every rule and pattern of a definition.
+fn without_rules(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.remove("x-kubernetes-validations");
+            if fields.get("pattern").is_some_and(Value::is_string) {
+                fields.remove("pattern");
+            }
+            fields.values_mut().for_each(without_rules);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_rules),
+        _ => {}
+    }
 }
 
 /// A JSON merge patch (RFC 7396).

@@ -1,7 +1,8 @@
 //! What is taken away is gone in the data path within 2 s, what is given works, and nothing is left over.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use anyhow::Context;
 use wovenet_tests::clusters::PATIENCE_MINUTE;
 use wovenet_tests::until::until;
 
@@ -29,17 +30,47 @@ fn takes_effect(stage: &Stage, what: &str, wanted: bool, change: impl FnOnce() -
     assert!(took <= EFFECT_WITHIN + ASKING, "{what}: {took:?}");
 }
 
+/// Opens a connection of the client that the app never ends.
+fn hold(stage: &Stage) {
+    let script =
+        "rm -f /tmp/held; probe hold web 80 >/tmp/held 2>&1 & until grep -q open /tmp/held; do usleep 20000; done";
+    stage.world.a.execute(&stage.apps, "client", &["timeout", "30", "sh", "-c", script]).unwrap();
+}
+
+/// Changes something and measures until the held connection is reset.
+fn cuts(stage: &Stage, what: &str, change: impl FnOnce() -> anyhow::Result<()>) {
+    let measured = stage.steps.step(what, || {
+        change()?;
+        let changed = SystemTime::now().duration_since(UNIX_EPOCH)?;
+        let held = || stage.world.a.execute(&stage.apps, "client", &["sed", "-n", "2p", "/tmp/held"]).ok();
+        let ended = || held().filter(|line| !line.trim().is_empty());
+        let (line, _) = until(what, PATIENCE_MINUTE, ended)?;
+        let (at, how) = line.trim().split_once(' ').context("a time and how")?;
+        anyhow::ensure!(how == "ConnectionReset", "it ended by {how}");
+        Ok(Duration::from_millis(at.parse()?).saturating_sub(changed))
+    });
+    let took = measured.unwrap().0;
+    println!("{what}: reset {took:?} after the change");
+    assert!(took <= EFFECT_WITHIN, "{what}: {took:?}");
+}
+
 #[test]
 fn narrowed_deleted_and_applied_again_takes_effect_within_two_seconds_and_leaves_nothing() {
     let stage = Stage::new("changes").unwrap();
     let sites = Sites::new(&stage).unwrap();
     sites.serve_web().unwrap();
     let (a, b) = (&stage.world.a, &stage.world.b);
+    hold(&stage);
+    cuts(&stage, "open connection when the ExposedApp is narrowed", || sites.expose_web_to("another"));
+    takes_effect(&stage, "ExposedApp given back", true, || sites.expose_web());
     takes_effect(&stage, "ExposedApp narrowed to another site", false, || sites.expose_web_to("another"));
     takes_effect(&stage, "ExposedApp given back", true, || sites.expose_web());
     let delete = |cluster: &wovenet_tests::clusters::Cluster, object: &str| {
         cluster.kubectl(&["-n", &stage.apps, "delete", object]).map(drop)
     };
+    hold(&stage);
+    cuts(&stage, "open connection when the ExposedApp is deleted", || delete(b, "exposedapp/web"));
+    takes_effect(&stage, "ExposedApp applied again", true, || sites.expose_web());
     takes_effect(&stage, "ExposedApp deleted", false, || delete(b, "exposedapp/web"));
     takes_effect(&stage, "ExposedApp applied again", true, || sites.expose_web());
     takes_effect(&stage, "RemoteApp deleted", false, || delete(a, "remoteapp/web"));

@@ -144,18 +144,23 @@ spec:
 
     /// Uses b's app in a as the Service `web`.
     pub(crate) fn use_web(&self) -> anyhow::Result<()> {
+        let manifest = self.remote_app("web", "ports: [{name: http, port: 80}]");
+        self.stage.world.a.apply(&self.stage.apps, &manifest)
+    }
+
+    /// A RemoteApp that uses b's app; `more` are further lines of its spec.
+    pub(crate) fn remote_app(&self, object: &str, more: &str) -> String {
         let (name, from) = (&self.name, self.site_name(&self.stage.world.b));
-        let manifest = format!(
+        format!(
             "apiVersion: wovenet.io/v1alpha1
 kind: RemoteApp
-metadata: {{name: web}}
+metadata: {{name: {object}}}
 spec:
   siteRef: {{name: {name}}}
   from: [{{siteName: {from}, appName: web}}]
-  ports: [{{name: http, port: 80}}]
+  {more}
 "
-        );
-        self.stage.world.a.apply(&self.stage.apps, &manifest)
+        )
     }
 
     /// Joins both, exposes and uses `web`, and waits for the first page and for every condition.

@@ -15,6 +15,8 @@ use crate::stage::Stage;
 const OUTAGE: Duration = Duration::from_secs(60);
 /// How many new connections are made while agents are replaced.
 const CONNECTIONS: u32 = 1_000;
+/// The pod that makes them.
+const CONNECTING: &str = "connecting";
 
 /// After so long without a write all is as it stays.
 const QUIET: Duration = Duration::from_secs(5);
@@ -111,6 +113,7 @@ fn fault_109_and_110_agents_are_replaced_without_a_failed_connection() {
     let sites = Sites::new(&stage).unwrap();
     sites.serve_web().unwrap();
     let address = cluster_address(&stage.world.a, &stage.apps, "web").unwrap();
+    stage.fresh_client(CONNECTING).unwrap();
     for cluster in [&stage.world.a, &stage.world.b] {
         let (failed, took) = while_connecting(&stage, &address, || {
             let patch = r#"{"spec":{"agents":{"drainSeconds":10}}}"#;
@@ -135,6 +138,7 @@ fn fault_109_a_node_is_drained_and_its_agent_ended_without_a_failed_connection()
     let sites = Sites::new(&stage).unwrap();
     sites.serve_web().unwrap();
     let address = cluster_address(&stage.world.a, &stage.apps, "web").unwrap();
+    stage.fresh_client(CONNECTING).unwrap();
     for cluster in [&stage.world.a, &stage.world.b] {
         let node = node_without(cluster, &stage.apps).unwrap();
         let (failed, took) = while_connecting(&stage, &address, || drain(cluster, &node, &sites));
@@ -171,7 +175,7 @@ fn while_connecting(
     address: &str,
     work: impl FnOnce() -> anyhow::Result<()>,
 ) -> (Vec<String>, Duration) {
-    let in_client = |script: &str| stage.world.a.execute(&stage.apps, "client", &["sh", "-c", script]);
+    let in_client = |script: &str| stage.world.a.execute(&stage.apps, CONNECTING, &["sh", "-c", script]);
     in_client("rm -f /tmp/done").unwrap();
     thread::scope(|scope| {
         let connecting = scope.spawn(|| {

@@ -1,11 +1,15 @@
 //! The life of a release: upgrade, rollback, uninstall with definitions and objects kept, and installed again.
 
-use wovenet_tests::clusters::PATIENCE_MINUTE;
+use std::path::Path;
+
+use wovenet_tests::clusters::{Cluster, PATIENCE_MINUTE};
 use wovenet_tests::until::until;
 
 use crate::by_hand::cluster_address;
 use crate::installed::{RELEASE, SYSTEM, Sites, helm};
 use crate::stage::Stage;
+
+const DEFINITIONS: [&str; 3] = ["sites.wovenet.io", "exposedapps.wovenet.io", "remoteapps.wovenet.io"];
 
 #[test]
 fn a_release_is_upgraded_rolled_back_removed_and_installed_again_while_pages_come() {
@@ -34,13 +38,40 @@ fn a_release_is_upgraded_rolled_back_removed_and_installed_again_while_pages_com
         .steps
         .step("helm uninstall", || a.helm(&["uninstall", RELEASE, "-n", SYSTEM, "--wait", "--timeout", "90s"]))
         .unwrap();
-    let kept = a
-        .kubectl(&["get", "crd", "sites.wovenet.io", "exposedapps.wovenet.io", "remoteapps.wovenet.io", "-o", "name"])
-        .unwrap();
+    let kept = a.kubectl(&[&["get", "crd", "-o", "name"], &DEFINITIONS[..]].concat()).unwrap();
     assert_eq!(kept.lines().count(), 3);
     a.get(&stage.apps, "remoteapp/web").unwrap();
     assert!(works(), "agents go on without an operator");
     stage.steps.step("helm install again", || helm(a, &["install"], &[])).unwrap();
     sites.ready().unwrap();
     assert!(works());
+}
+
+/// Takes the definitions out of a cluster, with every object of theirs, and the release.
+fn remove_all(a: &Cluster) -> anyhow::Result<()> {
+    a.helm(&["uninstall", RELEASE, "-n", SYSTEM, "--wait", "--timeout", "90s"])?;
+    a.kubectl(&[&["delete", "crd", "--timeout=60s"], &DEFINITIONS[..]].concat()).map(drop)
+}
+
+#[test]
+fn the_definitions_applied_by_kubectl_alone_are_enough_for_a_release_without_them() {
+    let stage = Stage::new("definitions").unwrap();
+    let sites = Sites::new(&stage).unwrap();
+    sites.serve_web().unwrap();
+    let a = &stage.world.a;
+    remove_all(a).unwrap();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crds").display().to_string();
+    a.kubectl(&["apply", "--server-side", "-f", &directory]).unwrap();
+    for definition in DEFINITIONS {
+        a.wait("default", &format!("crd/{definition}"), "condition=Established").unwrap();
+    }
+    assert!(a.kubectl(&["explain", "sites.spec.expose.publicAddress"]).unwrap().contains("DESCRIPTION"));
+    stage.steps.step("helm install without definitions", || helm(a, &["install"], &["crds.enabled=false"])).unwrap();
+    sites.site(a, "").unwrap();
+    sites.use_web().unwrap();
+    stage.steps.step("Site and app applied → page", || stage.first_page("web")).unwrap();
+    sites.ready().unwrap();
+    // As it was for whoever comes next.
+    remove_all(a).unwrap();
+    helm(a, &["install"], &[]).unwrap();
 }

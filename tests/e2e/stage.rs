@@ -57,6 +57,19 @@ impl Stage {
         a.wait(&self.apps, "pod/client", "condition=Ready")
     }
 
+    /// Starts another client on the node of the first one, for counting failures: what the first one tried before kube-proxy
+    /// had a Service is remembered by the node without the Service's translation (conntrack, two minutes), and a later
+    /// connection from the same port fails by it.
+    pub(crate) fn fresh_client(&self, name: &str) -> anyhow::Result<()> {
+        let a = &self.world.a;
+        let first = a.get(&self.apps, "pod/client")?;
+        let node = first["spec"]["nodeName"].as_str().context("the client has no node")?;
+        let manifest =
+            std::fs::read_to_string(manifest("client.yaml"))?.replace("name: client", &format!("name: {name}"));
+        a.apply(&self.apps, &manifest.replace("spec:\n", &format!("spec:\n  nodeName: {node}\n")))?;
+        a.wait(&self.apps, &format!("pod/{name}"), "condition=Ready")
+    }
+
     /// Checks that the client cannot reach the app's pod by its address, as it could if the clusters were one network.
     pub(crate) fn is_cut_off(&self) -> anyhow::Result<()> {
         let pods = self.world.b.list(&self.apps, "pods", "app=web")?;

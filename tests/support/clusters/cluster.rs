@@ -83,6 +83,14 @@ impl Cluster {
         run_with(&["kubectl", &self.name, "-n", namespace, "apply", "-f", "-"], manifest).map(drop)
     }
 
+    /// Replaces an object as a whole.
+    ///
+    /// # Errors
+    /// kubectl's complaint.
+    pub fn replace(&self, namespace: &str, manifest: &str) -> anyhow::Result<()> {
+        run_with(&["kubectl", &self.name, "-n", namespace, "replace", "-f", "-"], manifest).map(drop)
+    }
+
     /// Asks the API server to judge a new object, without making it.
     ///
     /// # Errors
