@@ -25,7 +25,11 @@ pub(crate) struct FakeAgent {
     pub(crate) address: IpAddr,
     document: Arc<Mutex<Document>>,
     peers: Arc<Mutex<Vec<u8>>>,
+    provider_state: Arc<Mutex<&'static str>>,
     revision: watch::Sender<u64>,
+    /// Moves with each change of the status.
+    version: watch::Sender<u64>,
+    silent: watch::Sender<bool>,
 }
 
 impl FakeAgent {
@@ -42,7 +46,10 @@ impl FakeAgent {
             address: address.into(),
             document: Arc::default(),
             peers: Arc::new(Mutex::new(br#"{"version":1}"#.to_vec())),
+            provider_state: Arc::new(Mutex::new("available")),
             revision: watch::Sender::new(0),
+            version: watch::Sender::new(0),
+            silent: watch::Sender::new(false),
         };
         let mut config = tls::server_config(site, Arc::new(|_| true)).unwrap();
         config.alpn_protocols = vec![OPERATOR_ALPN.to_vec()];
@@ -68,6 +75,18 @@ impl FakeAgent {
     /// Begins anew with a configuration of an older revision, as one that finds only an old Secret.
     pub(crate) fn falls_back_to(&self, revision: u64) {
         self.revision.send_replace(revision);
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Loses its last channel to every provider, or has one again.
+    pub(crate) fn has_path(&self, has: bool) {
+        *self.provider_state.lock() = if has { "available" } else { "noPath" };
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    /// Answers no request any more.
+    pub(crate) fn falls_silent(&self) {
+        self.silent.send_replace(true);
     }
 
     /// The configuration in force.
@@ -85,6 +104,9 @@ impl FakeAgent {
     }
 
     async fn answer(self, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+        if *self.silent.borrow() {
+            std::future::pending::<()>().await;
+        }
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
         let (tag, answer) = match (method, uri.path()) {
@@ -93,26 +115,34 @@ impl FakeAgent {
                 let revision = document.revision.unwrap();
                 *self.document.lock() = document;
                 self.revision.send_replace(revision);
-                (revision, b"{}".to_vec())
+                self.version.send_modify(|version| *version += 1);
+                (0, b"{}".to_vec())
             }
             (_, "/api/v1/peers") => (0, self.peers.lock().clone()),
             _ => {
                 let after = uri.query().and_then(|query| query.split(['=', '&']).nth(1)?.parse().ok());
                 let wait = std::time::Duration::from_secs(1);
-                tokio::time::timeout(wait, self.revision.subscribe().wait_for(|now| Some(*now) != after)).await.ok();
-                let now = self.revision();
-                (now, serde_json::to_vec(&self.status(now)).unwrap())
+                tokio::time::timeout(wait, self.version.subscribe().wait_for(|now| Some(*now) != after)).await.ok();
+                if *self.silent.borrow() {
+                    std::future::pending::<()>().await;
+                }
+                let version = *self.version.borrow();
+                (version, serde_json::to_vec(&self.status(self.revision())).unwrap())
             }
         };
         Ok(Response::builder().header("ETag", format!("\"{tag}\"")).body(Full::new(answer.into())).unwrap())
     }
 
     fn status(&self, revision: u64) -> Value {
-        let listening = |socket| json!({"localSocket": socket, "state": "listening", "providerState": "available"});
+        let provider_state = *self.provider_state.lock();
+        let listening = |socket| json!({"localSocket": socket, "state": "listening", "providerState": provider_state});
         let app = json!({"appName": "db", "healthy": true});
         json!({
             "version": "1", "revision": revision, "ready": true,
-            "sites": [{"siteName": "office", "siteId": "x", "state": "connected", "channels": [{"state": "good"}], "apps": [app]}],
+            "sites": [match provider_state {
+                "available" => json!({"siteName": "office", "siteId": "x", "state": "connected", "channels": [{"state": "good"}], "apps": [app]}),
+                _ => json!({"siteName": "office", "siteId": "x", "state": "connecting"}),
+            }],
             "listeners": self.local_sockets().into_iter().map(listening).collect::<Vec<_>>(),
         })
     }

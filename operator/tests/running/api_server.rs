@@ -145,6 +145,12 @@ impl ApiServer {
         self.cluster.lock().objects.get(&(resource.to_owned(), namespace.to_owned(), name.to_owned())).cloned()
     }
 
+    /// Every object of a resource.
+    pub(crate) fn all(&self, resource: &str) -> Vec<Value> {
+        let cluster = self.cluster.lock();
+        cluster.objects.iter().filter(|(place, _)| place.0 == resource).map(|(_, object)| object.clone()).collect()
+    }
+
     /// Every version that an object has had.
     pub(crate) fn history(&self, resource: &str, namespace: &str, name: &str) -> Vec<Value> {
         let cluster = self.cluster.lock();

@@ -8,6 +8,7 @@ mod leaders;
 mod objects;
 mod peers;
 mod ports;
+mod promptness;
 mod refusals;
 mod scene;
 mod statuses;

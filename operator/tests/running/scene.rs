@@ -28,6 +28,7 @@ pub(crate) const APPS: &str = "shop";
 pub(crate) struct Scene {
     pub(crate) server: ApiServer,
     pub(crate) agent: FakeAgent,
+    key: SiteKey,
 }
 
 /// An operator that runs until it is dropped.
@@ -47,10 +48,10 @@ impl Scene {
 
     /// The same, with a key of the site and one that its agent has.
     pub(crate) async fn with_keys(key: &SiteKey, of_agent: &SiteKey) -> Self {
-        let scene = Self { server: ApiServer::new(), agent: FakeAgent::start(of_agent).await };
+        let agent = FakeAgent::start(of_agent).await;
+        let scene = Self { server: ApiServer::new(), agent, key: key.clone() };
         let server = &scene.server;
         server.put("namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": APPS}}));
-        server.put("nodes", json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "one"}}));
         scene.secret("mesh", "primary", &encode_key("wvk1_", &[7; 32]));
         scene.secret("home-identity", "site.key", &key.to_pem());
         server.put(
@@ -64,22 +65,45 @@ impl Scene {
                 },
             }),
         );
-        server.put(
+        scene.node("one", &scene.agent);
+        scene
+    }
+
+    /// Adds a node on which an agent runs.
+    fn node(&self, name: &str, agent: &FakeAgent) {
+        self.server.put("nodes", json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}));
+        self.server.put(
             "pods",
             json!({
                 "apiVersion": "v1", "kind": "Pod",
                 "metadata": {
-                    "name": "home-agent-one", "namespace": SYSTEM,
+                    "name": format!("home-agent-{name}"), "namespace": SYSTEM,
                     "labels": {"app.kubernetes.io/name": "wovenet-agent", "wovenet.io/site": "home"},
                 },
-                "spec": {"nodeName": "one", "containers": []},
+                "spec": {"nodeName": name, "containers": []},
                 "status": {
-                    "podIPs": [{"ip": scene.agent.address.to_string()}],
+                    "podIPs": [{"ip": agent.address.to_string()}],
                     "conditions": [{"type": "Ready", "status": "True"}],
                 },
             }),
         );
-        scene
+    }
+
+    /// Starts another agent of the Site, on a node of its own.
+    pub(crate) async fn another_agent(&self) -> FakeAgent {
+        let agent = FakeAgent::start(&self.key).await;
+        self.node("two", &agent);
+        agent
+    }
+
+    /// The addresses that the slice of an app lists.
+    pub(crate) fn listed(&self, app: &str) -> Vec<String> {
+        let slice = self.server.get("endpointslices", APPS, &format!("{app}-wovenet-ipv4")).unwrap_or_default();
+        let endpoints = slice["endpoints"].as_array().cloned().unwrap_or_default();
+        let mut all: Vec<String> =
+            endpoints.iter().filter_map(|one| Some(one.pointer("/addresses/0")?.as_str()?.to_owned())).collect();
+        all.sort();
+        all
     }
 
     /// Puts a Secret of the operator's namespace.
