@@ -19,8 +19,10 @@ demo: ## two sites on this machine, with failures shown (needs Rust and a C comp
 	$(CARGO) build --workspace --bins
 	$(CARGO_TARGET_DIR)/debug/wovenet-demo
 
-demo-kubernetes: images ## two real Kubernetes clusters joined by wovenet, to try it (root, Go, Rust and a C compiler)
+demo-kubernetes: ## two real Kubernetes clusters joined by wovenet, to try it (root, Go, Rust, a C compiler; amd64 with cgroup v1)
+	@tests/cluster/cluster.sh check
 	@tests/packages.sh clusters
+	images/build.sh
 	$(CARGO) build --workspace --bins
 	@tests/demo-kubernetes.sh
 

@@ -2,10 +2,12 @@
 # Real Kubernetes clusters "a" and "b" on one machine, each behind its own NAT router.
 # usage:
 #   cluster.sh up [CLUSTER]...                 start (default: both); does only what is missing
+#   cluster.sh check                           tell at once what this machine lacks
 #   cluster.sh down                            end and remove everything
 #   cluster.sh status                          nodes, processes and their memory
 #   cluster.sh kubectl|helm CLUSTER ARG...     with administrator rights; the kubeconfig is STATE/CLUSTER.kubeconfig
 #   cluster.sh load ARCHIVE.tar [NODE]...      import an image into nodes (default: all)
+#   cluster.sh tag IMAGE NAME                  give an image of every node another name
 #   cluster.sh exec PLACE COMMAND...           PLACE: a node (a1), router-a, inet
 #   cluster.sh stop|start|restart NODE SERVICE such as: stop a1 kube-apiserver
 #   cluster.sh kill NODE SERVICE               without a chance to end cleanly
@@ -24,6 +26,7 @@ source "$(dirname "$0")/lib/settings.sh"
 for part in process network pki node control; do source "$here/lib/$part.sh"; done
 
 need_root() { [ "$(id -u)" = 0 ] || die "must be root"; }
+need_go() { PATH="$PATH:/usr/local/go/bin" command -v go >/dev/null || die "Go is missing: it builds the clusters' programs"; }
 need_cgroup_v1() { [ -d /sys/fs/cgroup/memory ] || die "this machine has no cgroup v1: see README.md, Limits"; }
 
 internet_up() {
@@ -104,10 +107,12 @@ command=${1:-}
 case $command in
   up) up "$@" ;;
   down) down ;;
+  check) need_cgroup_v1; need_go ;;
   status) status ;;
   kubectl) c=$1; shift; exec "$cache/bin/kubectl" --kubeconfig "$state/$c.kubeconfig" "$@" ;;
   helm) c=$1; shift; exec "$cache/bin/helm" --kubeconfig "$state/$c.kubeconfig" "$@" ;;
   load) archive=$1; shift; for n in ${*:-$(known_nodes)}; do load_images "$n" "$archive"; done ;;
+  tag) for n in $(known_nodes); do tag_image "$n" "$@"; done ;;
   exec)
     place=$1; shift
     case $place in inet | router-*) in_net "$place" "$@" ;; *) in_node "$place" "$@" ;; esac ;;

@@ -20,8 +20,20 @@ fn fault_100_the_api_server_gives_every_object_the_verdict_of_its_rules() {
     a.kubectl(&["apply", "--server-side", "--force-conflicts", "--dry-run=server", "-f", &directory]).unwrap();
     let rules: Value = serde_yaml::from_str(RULES).unwrap();
     let (mut accepted, mut refused) = (0, 0);
-    for case in rules["cases"].as_array().unwrap().iter().filter(|case| case.get("old").is_none()) {
+    for case in rules["cases"].as_array().unwrap() {
         let base = &rules["base"][case["kind"].as_str().unwrap()];
+        if let Some(old) = case.get("old") {
+            let fields = names(old);
+            a.apply("default", &merged(base, old).to_string()).unwrap();
+            for change in case["refused"].as_array().into_iter().flatten() {
+                let error = a.replace("default", &merged(base, change).to_string()).expect_err("it cannot be changed");
+                let named = |name: &String| error.to_string().contains(name);
+                assert!(names(change).iter().chain(&fields).any(named), "{error}");
+                refused += 1;
+            }
+            a.kubectl(&["-n", "default", "delete", "wovenet", "--all"]).unwrap();
+            continue;
+        }
         for change in case["accepted"].as_array().into_iter().flatten() {
             let object = merged(base, change);
             try_to_make(a, &object).unwrap_or_else(|error| panic!("{object} is refused: {error:#}"));
@@ -43,17 +55,16 @@ fn try_to_make(cluster: &wovenet_tests::clusters::Cluster, object: &Value) -> an
     cluster.create_dry_run("default", &object.to_string())
 }
 
-/// The names of all fields that a change is made of, below the whole.
+/// The names of the fields that a change sets or takes away; of lists, that of the list too.
 fn names(change: &Value) -> Vec<String> {
-    const WHOLE: [&str; 3] = ["spec", "metadata", "kind"];
-    match change {
-        Value::Object(fields) => {
-            let own = fields.keys().filter(|name| !WHOLE.contains(&name.as_str())).cloned();
-            own.chain(fields.values().flat_map(names)).collect()
-        }
-        Value::Array(items) => items.iter().flat_map(names).collect(),
-        _ => Vec::new(),
-    }
+    let Value::Object(fields) = change else {
+        return change.as_array().into_iter().flatten().flat_map(names).collect();
+    };
+    let of_field = |(name, value): (&String, &Value)| match value {
+        Value::Object(inner) if !inner.is_empty() => names(value),
+        _ => std::iter::once(name.clone()).chain(names(value)).collect(),
+    };
+    fields.iter().flat_map(of_field).collect()
 }
 
 /// What was stored before the rules were, as after an upgrade of the definitions.

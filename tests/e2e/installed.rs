@@ -33,12 +33,22 @@ pub(crate) fn installed() -> anyhow::Result<()> {
         let world = world()?;
         steps.step("helm install in both clusters", || {
             // Clusters that an earlier run left have a release already.
-            helm(&world.a, &["upgrade", "--install"], &[])?;
-            helm(&world.b, &["upgrade", "--install"], &[])
+            for cluster in [&world.a, &world.b] {
+                cluster.kubectl(&["create", "namespace", SYSTEM]).ok();
+                admits(cluster, "restricted")?;
+                helm(cluster, &["upgrade", "--install"], &[])?;
+            }
+            Ok(())
         })?;
         Ok(())
     });
     INSTALLED.as_ref().copied().map_err(|error| anyhow::anyhow!("{error:#}"))
+}
+
+/// Sets which pods the operator's namespace admits (pod security standards).
+pub(crate) fn admits(cluster: &Cluster, security: &str) -> anyhow::Result<()> {
+    let label = format!("pod-security.kubernetes.io/enforce={security}");
+    cluster.kubectl(&["label", "namespace", SYSTEM, "--overwrite", &label]).map(drop)
 }
 
 /// Installs or upgrades the release, with more values.

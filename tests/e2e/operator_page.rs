@@ -5,7 +5,7 @@ use std::time::Duration;
 use wovenet_identity::SiteKey;
 use wovenet_tests::clusters::Cluster;
 
-use crate::installed::{SYSTEM, Sites, installed};
+use crate::installed::{SYSTEM, Sites, admits, installed};
 use crate::stage::Stage;
 
 /// From the RemoteApp to the first page.
@@ -58,6 +58,8 @@ fn a_site_is_reached_by_a_port_of_its_nodes() {
     let stage = Stage::new("hostport").unwrap();
     let sites = Sites::new(&stage).unwrap();
     let (a, b, port) = (&stage.world.a, &stage.world.b, stage.public_port);
+    // Ports of nodes are beyond the restricted profile.
+    admits(b, "privileged").unwrap();
     stage.web_and_client().unwrap();
     let address = b.public_address();
     sites.site(b, &format!("expose: [{{type: HostPort, port: {port}, publicAddress: {address}}}]")).unwrap();
@@ -65,7 +67,9 @@ fn a_site_is_reached_by_a_port_of_its_nodes() {
     sites.site(a, "").unwrap();
     sites.expose_web().unwrap();
     sites.use_web().unwrap();
-    let (page, _) = stage.steps.step("first page by HostPort", || stage.first_page("web")).unwrap();
+    let first = stage.steps.step("first page by HostPort", || stage.first_page("web"));
+    admits(b, "restricted").unwrap();
+    let (page, _) = first.unwrap();
     assert!(page.starts_with("web-"), "{page}");
 }
 

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use wovenet_tests::clusters::{Cluster, PATIENCE_MINUTE};
+use wovenet_tests::clusters::{self, Cluster, PATIENCE_MINUTE};
 use wovenet_tests::until::until;
 
 use crate::by_hand::cluster_address;
@@ -15,11 +15,22 @@ use crate::stage::Stage;
 const OUTAGE: Duration = Duration::from_secs(60);
 /// How many new connections are made while agents are replaced.
 const CONNECTIONS: u32 = 1_000;
+/// The image that agents are rolled to.
+const NEXT_IMAGE: &str = "localhost/wovenet-agent:next";
 /// The pod that makes them.
 const CONNECTING: &str = "connecting";
 
 /// After so long without a write all is as it stays.
 const QUIET: Duration = Duration::from_secs(5);
+
+/// A leader that has heard all agents has written within this time what it would write.
+const TIME_TO_WRITE: Duration = Duration::from_secs(10);
+
+/// When the operators' Lease was last renewed.
+fn renewals(cluster: &Cluster) -> Option<String> {
+    let lease = cluster.get(SYSTEM, "lease/wovenet-operator").ok()?;
+    lease.pointer("/spec/renewTime")?.as_str().map(str::to_owned)
+}
 
 /// Every object that the operator writes, with its version; but for known peers, as those of other tests come and go.
 fn versions(cluster: &Cluster, stage: &Stage) -> String {
@@ -60,6 +71,7 @@ fn fault_93_an_operator_that_is_killed_stops_nothing_and_its_successor_rewrites_
     sites.serve_web().unwrap();
     let a = &stage.world.a;
     let before = settled(a, &stage);
+    stage.hold().unwrap();
     let selector = ["-n", SYSTEM, "-l", "app.kubernetes.io/component=operator"];
     a.kubectl(&[&["delete", "pod", "--grace-period=0", "--force"], &selector[..]].concat()).unwrap();
     assert!(stage.page("web").unwrap().starts_with("web-"));
@@ -71,9 +83,9 @@ fn fault_93_an_operator_that_is_killed_stops_nothing_and_its_successor_rewrites_
     // It has heard all agents when a change arrives at them.
     sites.expose_web().unwrap();
     let start = Instant::now();
-    until("it had time to write", PATIENCE_MINUTE, || (start.elapsed() > Duration::from_secs(10)).then_some(()))
-        .unwrap();
+    until("it had time to write", PATIENCE_MINUTE, || (start.elapsed() > TIME_TO_WRITE).then_some(())).unwrap();
     assert_eq!(versions(a, &stage), before);
+    assert_eq!(stage.held().unwrap(), None, "the connection from before goes on");
     assert!(stage.page("web").unwrap().starts_with("web-"));
 }
 
@@ -86,6 +98,8 @@ fn fault_94_without_an_api_server_new_connections_work_and_nothing_is_rewritten_
     let a = &stage.world.a;
     let web = cluster_address(a, &stage.apps, "web").unwrap();
     let before = settled(a, &stage);
+    stage.hold().unwrap();
+    let leases = renewals(a);
     a.stop("kube-apiserver").unwrap();
     let start = Instant::now();
     let (mut pages, mut failures) = (0, 0);
@@ -101,6 +115,12 @@ fn fault_94_without_an_api_server_new_connections_work_and_nothing_is_rewritten_
     assert!(pages > 100 && failures == 0, "{pages} pages, {failures} failures");
     let ready = || stage.page("web").ok();
     stage.steps.step("kubectl works again", || until("a page by kubectl", PATIENCE_MINUTE, ready)).unwrap();
+    assert_eq!(stage.held().unwrap(), None, "the connection from before goes on");
+    // An operator leads again, and had time to write.
+    let led = || (renewals(a)? != leases.clone()?).then_some(());
+    until("an operator leads again", PATIENCE_MINUTE, led).unwrap();
+    let start = Instant::now();
+    until("it had time to write", PATIENCE_MINUTE, || (start.elapsed() > TIME_TO_WRITE).then_some(())).unwrap();
     sites.ready().unwrap();
     assert_eq!(versions(a, &stage), before);
     a.recover().unwrap();
@@ -114,14 +134,16 @@ fn fault_109_and_110_agents_are_replaced_without_a_failed_connection() {
     sites.serve_web().unwrap();
     let address = cluster_address(&stage.world.a, &stage.apps, "web").unwrap();
     stage.fresh_client(CONNECTING).unwrap();
+    // There is one version so far: the same program under another name.
+    clusters::tag("localhost/wovenet-agent:dev", NEXT_IMAGE).unwrap();
     for cluster in [&stage.world.a, &stage.world.b] {
         let (failed, took) = while_connecting(&stage, &address, || {
-            let patch = r#"{"spec":{"agents":{"drainSeconds":10}}}"#;
+            let patch = format!(r#"{{"spec":{{"agents":{{"image":"{NEXT_IMAGE}"}}}}}}"#);
             let site = format!("site/{}", sites.name);
-            cluster.kubectl(&["-n", SYSTEM, "patch", &site, "--type=merge", "-p", patch])?;
+            cluster.kubectl(&["-n", SYSTEM, "patch", &site, "--type=merge", "-p", &patch])?;
             let generation = || {
                 let set = cluster.get(SYSTEM, &sites.agents()).ok()?;
-                (set.pointer("/spec/template/spec/containers/0/args/4")?.as_str()? == "10").then_some(())
+                (set.pointer("/spec/template/spec/containers/0/image")?.as_str()? == NEXT_IMAGE).then_some(())
             };
             until("the DaemonSet is another one", PATIENCE_MINUTE, generation)?;
             cluster.rolled_out(SYSTEM, &sites.agents())

@@ -70,6 +70,36 @@ impl Stage {
         a.wait(&self.apps, &format!("pod/{name}"), "condition=Ready")
     }
 
+    /// Opens a connection of the client to `web` that the app never ends.
+    pub(crate) fn hold(&self) -> anyhow::Result<()> {
+        let script =
+            "rm -f /tmp/held; probe hold web 80 >/tmp/held 2>&1 & until grep -q open /tmp/held; do usleep 20000; done";
+        self.world.a.execute(&self.apps, "client", &["timeout", "30", "sh", "-c", script]).map(drop)
+    }
+
+    /// Returns when and how the held connection ended, in milliseconds since 1970, if it has.
+    pub(crate) fn held(&self) -> anyhow::Result<Option<(u64, String)>> {
+        self.last_line("/tmp/held", "[0-9]")
+    }
+
+    /// Lets the client try `web` again and again.
+    pub(crate) fn watch(&self) -> anyhow::Result<()> {
+        let script = "probe watch web 80 >/tmp/watched 2>&1 & until grep -q works /tmp/watched; do usleep 20000; done";
+        self.world.a.execute(&self.apps, "client", &["timeout", "30", "sh", "-c", script]).map(drop)
+    }
+
+    /// Returns since when tries have gone as they go now: `works` or `fails`.
+    pub(crate) fn watched(&self) -> anyhow::Result<Option<(u64, String)>> {
+        self.last_line("/tmp/watched", "[0-9]")
+    }
+
+    fn last_line(&self, file: &str, pattern: &str) -> anyhow::Result<Option<(u64, String)>> {
+        let script = format!("grep '^{pattern}' {file} | tail -n 1");
+        let line = self.world.a.execute(&self.apps, "client", &["sh", "-c", &script])?;
+        let Some((at, how)) = line.trim().split_once(' ') else { return Ok(None) };
+        Ok(Some((at.parse()?, how.to_owned())))
+    }
+
     /// Checks that the client cannot reach the app's pod by its address, as it could if the clusters were one network.
     pub(crate) fn is_cut_off(&self) -> anyhow::Result<()> {
         let pods = self.world.b.list(&self.apps, "pods", "app=web")?;

@@ -37,6 +37,14 @@ pub fn load(archive: &Path) -> anyhow::Result<()> {
     script::run(&["load", &archive.display().to_string()]).map(drop)
 }
 
+/// Gives an image of every node another name.
+///
+/// # Errors
+/// When a node lacks it.
+pub fn tag(image: &str, name: &str) -> anyhow::Result<()> {
+    script::run(&["tag", image, name]).map(drop)
+}
+
 /// Starts a server in a place, such as a broker in `inet`, that runs until the clusters end or [`end`] is called.
 ///
 /// # Errors

@@ -49,7 +49,8 @@ pub fn service(app: &RemoteApp, site: &str, ports: &BTreeMap<String, u16>) -> Op
             ip_family_policy: Some("PreferDualStack".to_owned()),
             traffic_distribution: wanted.traffic_distribution.map(|distribution| match distribution {
                 TrafficDistribution::PreferSameNode => "PreferSameNode".to_owned(),
-                TrafficDistribution::PreferSameZone => "PreferSameZone".to_owned(),
+                // Its name before 1.34, which later versions know too (KEP-3015).
+                TrafficDistribution::PreferSameZone => "PreferClose".to_owned(),
             }),
             ..ServiceSpec::default()
         }),

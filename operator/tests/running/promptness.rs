@@ -12,24 +12,30 @@ const TOLD_WITHIN: Duration = Duration::from_secs(5);
 const OUT_WITHIN: Duration = Duration::from_secs(1);
 /// After so long without a word an agent is silent.
 const SILENT_AFTER: Duration = Duration::from_secs(8);
-/// What a machine with other work may take in addition: as long as the fastest of several tries.
+/// How often each is tried; the median counts, as the machine has other work.
 const TRIES: usize = 3;
+
+fn median(mut all: Vec<Duration>) -> Duration {
+    all.sort();
+    all[all.len() / 2]
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_in_the_agents_within_two_seconds_and_in_the_conditions_within_five() {
     let scene = Scene::new().await;
     let _operator = scene.operator("one").await;
     until("the agent is configured", || scene.agent.revision() > 0).await;
-    let (mut in_agents, mut told) = (Duration::MAX, Duration::MAX);
+    let (mut in_agents, mut told) = (Vec::new(), Vec::new());
     for number in 0..TRIES {
         let app = format!("db{number}");
         let changed = Instant::now();
         scene.uses(&app, 1);
         until("the agent listens for it", || scene.agent.local_sockets().len() > number).await;
-        in_agents = in_agents.min(changed.elapsed());
+        in_agents.push(changed.elapsed());
         scene.serves(&app).await;
-        told = told.min(changed.elapsed());
+        told.push(changed.elapsed());
     }
+    let (in_agents, told) = (median(in_agents), median(told));
     assert!(in_agents <= IN_AGENTS_WITHIN && told <= TOLD_WITHIN, "{in_agents:?} {told:?}");
 }
 
@@ -39,15 +45,16 @@ async fn an_agent_without_a_channel_leaves_the_slices_within_a_second_and_comes_
     scene.uses("db", 1);
     let _operator = scene.operator("one").await;
     scene.serves("db").await;
-    let mut out = Duration::MAX;
+    let mut out = Vec::new();
     for _ in 0..TRIES {
         let lost = Instant::now();
         scene.agent.has_path(false);
         until("it is not listed", || scene.listed("db").is_empty()).await;
-        out = out.min(lost.elapsed());
+        out.push(lost.elapsed());
         scene.agent.has_path(true);
         until("it is listed", || !scene.listed("db").is_empty()).await;
     }
+    let out = median(out);
     assert!(out <= OUT_WITHIN, "{out:?}");
 }
 
