@@ -80,7 +80,7 @@ pub enum KeyState {
 pub struct PlannedAgent<'a> {
     /// Its pod.
     pub pod: &'a Pod,
-    /// Whether its pod is ready.
+    /// Whether its pod is ready, or it says so itself: after an outage of the API server Kubernetes takes all nodes for lost.
     pub ready: bool,
     /// What it told, if it was heard lately.
     pub report: Option<Arc<Report>>,
@@ -242,7 +242,8 @@ fn agents<'a>(site: &str, known: &'a Snapshot, around: &Surroundings) -> Vec<Pla
         let new = is_new(pod) || (doubts_itself && report.is_none());
         let peers = known.heard_of(pod).and_then(|heard| heard.peers.clone());
         let silent = is_ready(pod) && !is_new(pod) && !is_alive(pod);
-        PlannedAgent { pod, ready: is_ready(pod), report, peers, new, silent }
+        let says_ready = is_alive(pod) && report.as_ref().is_some_and(|report| report.ready && !report.draining);
+        PlannedAgent { pod, ready: is_ready(pod) || says_ready, report, peers, new, silent }
     };
     pods.into_iter().map(planned).collect()
 }
@@ -439,7 +440,7 @@ impl SitePlan<'_> {
 
     /// Whether an agent that runs was not heard yet: nothing can be told of it that was not told before.
     pub fn is_waiting_for_agents(&self) -> bool {
-        self.agents.iter().any(|agent| agent.ready && agent.new)
+        self.agents.iter().any(|agent| agent.new)
     }
 
     /// The agents that listen for a remote app and have a channel to a provider of it. One that was not heard yet, as this

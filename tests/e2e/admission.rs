@@ -55,14 +55,23 @@ fn try_to_make(cluster: &wovenet_tests::clusters::Cluster, object: &Value) -> an
     cluster.create_dry_run("default", &object.to_string())
 }
 
-/// The names of the fields that a change sets or takes away; of lists, that of the list too.
+/// How an error may name what a change sets or takes away: the path of its section, such as `spec.expose`, or for a rule of
+/// the whole object the field's own name.
 fn names(change: &Value) -> Vec<String> {
+    let sections = change.as_object().into_iter().flatten().flat_map(|(whole, sections)| {
+        let names = sections.as_object().into_iter().flatten().map(|(name, _)| name.clone());
+        names.map(move |name| format!("{whole}.{name}"))
+    });
+    sections.chain(leaves(change)).collect()
+}
+
+fn leaves(change: &Value) -> Vec<String> {
     let Value::Object(fields) = change else {
-        return change.as_array().into_iter().flatten().flat_map(names).collect();
+        return change.as_array().into_iter().flatten().flat_map(leaves).collect();
     };
     let of_field = |(name, value): (&String, &Value)| match value {
-        Value::Object(inner) if !inner.is_empty() => names(value),
-        _ => std::iter::once(name.clone()).chain(names(value)).collect(),
+        Value::Object(inner) if !inner.is_empty() => leaves(value),
+        _ => std::iter::once(name.clone()).chain(leaves(value)).collect(),
     };
     fields.iter().flat_map(of_field).collect()
 }

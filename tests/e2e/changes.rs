@@ -37,7 +37,10 @@ fn measured(
 
 /// Changes something and measures until new connections work, or do not.
 fn takes_effect(stage: &Stage, what: &str, wanted: bool, change: impl FnOnce() -> anyhow::Result<()>) {
-    measured(stage, what, change, || stage.watched(), if wanted { "works" } else { "fails" });
+    let (before, after) = if wanted { ("fails", "works") } else { ("works", "fails") };
+    let is_before = || stage.watched().ok().flatten().filter(|(_, how)| how == before);
+    until("what was changed before shows", PATIENCE_MINUTE, is_before).unwrap();
+    measured(stage, what, change, || stage.watched(), after);
 }
 
 /// Changes something and measures until a connection that is open then is reset.

@@ -1,7 +1,7 @@
 //! The operator, installed in both clusters by its chart as a person would do it. Once for all tests; each test has Sites of
 //! its own.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -53,7 +53,17 @@ pub(crate) fn admits(cluster: &Cluster, security: &str) -> anyhow::Result<()> {
 
 /// Installs or upgrades the release, with more values.
 pub(crate) fn helm(cluster: &Cluster, what: &[&str], more: &[&str]) -> anyhow::Result<()> {
-    let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/wovenet").display().to_string();
+    helm_of(cluster, &chart(), what, more)
+}
+
+/// The folder of the chart.
+pub(crate) fn chart() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/wovenet")
+}
+
+/// The same with another chart.
+pub(crate) fn helm_of(cluster: &Cluster, chart: &Path, what: &[&str], more: &[&str]) -> anyhow::Result<()> {
+    let chart = chart.display().to_string();
     let mut arguments = what.to_vec();
     arguments.extend([RELEASE, &chart, "-n", SYSTEM, "--create-namespace", "--wait", "--timeout", "90s"]);
     for value in IMAGES.iter().chain(more) {

@@ -120,3 +120,17 @@ fn a_broker_that_cannot_be_used_is_told_with_what_is_wrong() {
         scene.tells("Site home", "Ready", "True", "Ready", &[]);
     }
 }
+
+/// After an outage of the API server the node controller takes every node for lost, until it has heard of them.
+#[test]
+fn an_agent_that_answers_is_ready_though_its_node_is_taken_for_lost() {
+    let mut scene = Scene::with_site(APP);
+    scene.agent("one", "10.0.0.1", Some(&report(CONNECTED, LISTENING)), 0);
+    let mut pod = (*scene.known.agents.remove(0)).clone();
+    pod.status.as_mut().unwrap().conditions.as_mut().unwrap()[0].status = "False".to_owned();
+    scene.known.agents.push(pod.into());
+    scene.tells("RemoteApp db", "Ready", "True", "Ready", &[]);
+    scene.tells("Site home", "Ready", "True", "Ready", &[]);
+    scene.known.heard.clear();
+    assert!(scene.look(|_, plans| plans[0].is_waiting_for_agents()), "an operator that begins tells nothing yet");
+}
