@@ -56,11 +56,11 @@ fn try_to_make(cluster: &wovenet_tests::clusters::Cluster, object: &Value) -> an
 }
 
 /// How an error may name what a change sets or takes away: the path of its section, such as `spec.expose`, or for a rule of
-/// the whole object the field's own name.
+/// the whole object the name of section or field.
 fn names(change: &Value) -> Vec<String> {
     let sections = change.as_object().into_iter().flatten().flat_map(|(whole, sections)| {
         let names = sections.as_object().into_iter().flatten().map(|(name, _)| name.clone());
-        names.map(move |name| format!("{whole}.{name}"))
+        names.flat_map(move |name| [format!("{whole}.{name}"), name])
     });
     sections.chain(leaves(change)).collect()
 }
