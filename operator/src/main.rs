@@ -7,6 +7,11 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use tokio::signal::unix::{SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 use wovenet_operator::cli::{Arguments, CheckArguments, Command, LogFormat, RunArguments};
 use wovenet_operator::{leader, operator};
 
@@ -49,10 +54,16 @@ fn execute(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn log(arguments: &RunArguments) {
-    let lines = tracing_subscriber::fmt().with_max_level(arguments.log_level);
+    // Every failed request is told by who made it, with what is done about it; the library would tell each once more.
+    let filter = Targets::new().with_default(arguments.log_level).with_target("kube_client", LevelFilter::OFF);
+    let lines = tracing_subscriber::fmt::layer();
+    let registry = tracing_subscriber::registry();
     match arguments.log_format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).with_span_list(false).init(),
+        LogFormat::Text => registry.with(lines.with_filter(filter)).init(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false).with_span_list(false);
+            registry.with(lines.with_filter(filter)).init();
+        }
     }
 }
 
