@@ -5,7 +5,12 @@ use crate::helm::{NAMESPACE, helm, succeeded};
 #[test]
 fn the_notes_say_what_to_do_next() {
     let notes = notes(&[]);
-    for part in ["helm test wovenet", "docker run --rm ghcr.io/wovenet/wovenet-agent:0.1.0 keygen", "kind: Site", "kubectl get wovenet"] {
+    for part in [
+        "helm test wovenet",
+        "docker run --rm ghcr.io/wovenet/wovenet-agent:0.1.0 keygen",
+        "kind: Site",
+        "kubectl get wovenet",
+    ] {
         assert!(notes.contains(part), "{part}: {notes}");
     }
     assert!(!notes.contains("WARNING"), "{notes}");
