@@ -132,6 +132,8 @@ pub struct Heard {
     pub at: Instant,
     /// Why the last push or poll failed.
     pub error: Option<String>,
+    /// Why it refused the configuration that was pushed last.
+    pub refusal: Option<String>,
 }
 
 impl Heard {

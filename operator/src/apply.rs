@@ -16,7 +16,7 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -30,7 +30,7 @@ pub const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 const RETRY_MIN: Duration = Duration::from_millis(500);
 /// The longest pause after writes that failed: what could not be written during an outage is written so soon after it.
 const RETRY_MAX: Duration = Duration::from_secs(20);
-/// How many objects are written at a time.
+/// How many objects of one kind are written at a time. Those beyond wait for the next round, which knows what is right then.
 const WRITES_AT_ONCE: usize = 32;
 /// An object that was just made is given so long to be seen by the watch.
 const WATCH_LAG: Duration = Duration::from_secs(1);
@@ -88,6 +88,18 @@ impl Pauses {
     }
 }
 
+/// Bounds the writes of each kind that are under way: those of one that hang hold up no other.
+#[derive(Debug, Default)]
+pub(crate) struct Permits(HashMap<String, Arc<Semaphore>>);
+
+impl Permits {
+    /// Takes a permit for a write of a kind; `None` while there is none.
+    pub(crate) fn take(&mut self, kind: &str) -> Option<OwnedSemaphorePermit> {
+        let of_kind = self.0.entry(kind.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(WRITES_AT_ONCE)));
+        of_kind.clone().try_acquire_owned().ok()
+    }
+}
+
 /// Writes objects, each in a task of its own: one that hangs holds up no other. Counts what it wrote.
 pub struct Writer {
     client: Client,
@@ -98,7 +110,7 @@ pub struct Writer {
     unwritten: BTreeMap<String, String>,
     under_way: HashSet<String>,
     running: JoinSet<Done>,
-    permits: Arc<Semaphore>,
+    permits: Permits,
 }
 
 /// The last write of an object that succeeded.
@@ -129,7 +141,7 @@ impl Writer {
             unwritten: BTreeMap::new(),
             under_way: HashSet::new(),
             running: JoinSet::new(),
-            permits: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
+            permits: Permits::default(),
         }
     }
 
@@ -235,11 +247,12 @@ impl Writer {
         done: &'static str,
         write: impl Future<Output = Result<Option<Applied>, ApplyError>> + Send + 'static,
     ) {
-        let (kind, term, permits) = (K::kind(&()).into_owned(), self.term.clone(), self.permits.clone());
+        let kind = K::kind(&()).into_owned();
+        let Some(permit) = self.permits.take(&kind) else { return };
+        let term = self.term.clone();
         self.under_way.insert(object.clone());
         self.running.spawn(async move {
-            // It is never closed.
-            let _permit = permits.acquire().await;
+            let _permit = permit;
             let result = if term.holds() { write.await } else { Err(ApplyError::TermEnded) };
             Done { kind, object, done, result }
         });

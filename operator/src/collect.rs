@@ -100,13 +100,6 @@ impl Snapshot {
         self.pod_addresses.get(namespace).is_some_and(|addresses| addresses.contains(address))
     }
 
-    /// Returns the EndpointSlices of a namespace.
-    pub fn slices_in(&self, namespace: &str) -> impl Iterator<Item = &Arc<EndpointSlice>> {
-        let first = (namespace.to_owned(), String::new());
-        let slices = self.slices.range(first..).map(|(_, slice)| slice);
-        slices.take_while(move |slice| slice.metadata.namespace.as_deref() == Some(namespace))
-    }
-
     /// Returns a field of a Secret of the operator's namespace.
     pub fn secret_field(&self, secret: &str, field: &str) -> Option<&[u8]> {
         self.secrets.get(secret)?.data.as_ref()?.get(field).map(|bytes| bytes.0.as_slice())

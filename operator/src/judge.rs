@@ -6,17 +6,19 @@ mod remote_app;
 mod secrets;
 mod site;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
 use serde::Serialize;
 use wovenet_crds::condition::Reason;
 use wovenet_crds::{ExposedApp, RemoteApp, Site};
 
-use crate::collect::{Snapshot, Surroundings};
+use crate::collect::{Place, Snapshot, Surroundings};
 
 pub use secrets::{Credentials, MeshKeys};
+pub(crate) use site::check;
 
 /// The most apps of one Site, exposed and remote ones together.
 pub const APPS_MAX: usize = 2_048;
@@ -25,6 +27,9 @@ pub const SOCKETS_MAX: usize = wovenet_config::app::APPS_MAX;
 /// The most that the apps of one Site may take of its configuration, in bytes. A Secret holds 1 MiB, and the Site's own
 /// part, with an address for each node, takes its share.
 pub const APPS_MAX_BYTES: usize = 768 << 10;
+
+/// The label of a slice with the name of its Service.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// Why something is not so: for programs and for people.
 pub type Refusal = (Reason, String);
@@ -55,6 +60,29 @@ pub struct JudgedSite {
     pub remote: Vec<JudgedRemoteApp>,
     /// What its apps take of its configuration.
     taken: Share,
+    /// Which of its exposed apps has a name.
+    names: BTreeMap<String, Place>,
+}
+
+/// What is looked up for each app, put in order once.
+struct Lookup<'a> {
+    /// The slices of each Service.
+    slices: BTreeMap<(&'a str, &'a str), Vec<&'a EndpointSlice>>,
+    /// The uids of all remote apps.
+    remote_apps: BTreeSet<&'a str>,
+}
+
+impl<'a> Lookup<'a> {
+    fn new(known: &'a Snapshot) -> Self {
+        let mut slices: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for slice in known.slices.values() {
+            if let (Some(namespace), Some(service)) = (&slice.metadata.namespace, slice.labels().get(SERVICE_NAME)) {
+                slices.entry((namespace.as_str(), service.as_str())).or_default().push(&**slice);
+            }
+        }
+        let remote_apps = known.remote_apps.iter().filter_map(|app| app.metadata.uid.as_deref());
+        Self { slices, remote_apps: remote_apps.collect() }
+    }
 }
 
 /// What apps take of the configuration of a Site.
@@ -110,7 +138,7 @@ pub enum Target {
 
 /// Judges everything.
 pub fn judge(known: &Snapshot, around: &Surroundings) -> Judged {
-    let mut judged = Judged::default();
+    let (mut judged, lookup) = (Judged::default(), Lookup::new(known));
     let mut places = BTreeMap::new();
     for site in &known.sites {
         places.insert(site.name_any(), judged.sites.len());
@@ -119,7 +147,7 @@ pub fn judge(known: &Snapshot, around: &Surroundings) -> Judged {
     for app in &known.exposed_apps {
         match attach::attach(&app.spec.site_ref, app.namespace(), known, around).map(|name| places[&name]) {
             Ok(place) => {
-                let one = exposed_app::judge(app, &mut judged.sites[place], known);
+                let one = exposed_app::judge(app, &mut judged.sites[place], known, &lookup);
                 judged.sites[place].exposed.push(one);
             }
             Err(refusal) => judged.unattached_exposed.push((app.clone(), refusal)),
@@ -129,7 +157,7 @@ pub fn judge(known: &Snapshot, around: &Surroundings) -> Judged {
     for app in &known.remote_apps {
         match attach::attach(&app.spec.site_ref, app.namespace(), known, around).map(|name| places[&name]) {
             Ok(place) => {
-                let one = remote_app::judge(app, &mut judged.sites[place], known, &mut services);
+                let one = remote_app::judge(app, &mut judged.sites[place], known, &lookup, &mut services);
                 judged.sites[place].remote.push(one);
             }
             Err(refusal) => judged.unattached_remote.push((app.clone(), refusal)),

@@ -72,6 +72,14 @@ pub struct Election {
 }
 
 impl Election {
+    /// Resolves when this replica takes part no longer though nobody asked it to leave: its task panicked.
+    pub async fn failed(&mut self) -> anyhow::Error {
+        match (&mut self.task).await {
+            Ok(()) => anyhow::anyhow!("the election ended"),
+            Err(error) => anyhow::anyhow!("the election ended: {error}"),
+        }
+    }
+
     /// Gives the Lease back, so that another replica leads at once. If that fails it runs out.
     pub async fn leave(self) {
         self.stop.cancel();

@@ -92,11 +92,14 @@ pub fn is_owned_by(metadata: &ObjectMeta, uid: Option<&str>) -> bool {
 /// Tells whether an object was made by the operator for one of its kinds. The label alone does not tell: Kubernetes
 /// copies the labels of a Service to the EndpointSlices that it makes for it.
 pub fn is_ours(metadata: &ObjectMeta) -> bool {
-    let group = format!("{}/", wovenet_crds::GROUP);
     let owners = metadata.owner_references.as_deref().unwrap_or_default();
     let labels = metadata.labels.as_ref();
     labels.and_then(|labels| labels.get(MANAGED_BY.0)).is_some_and(|value| value == MANAGED_BY.1)
-        && owners.iter().any(|owner| owner.api_version.starts_with(&group) && owner.controller == Some(true))
+        && owners.iter().any(|owner| owner.controller == Some(true) && is_of_group(&owner.api_version))
+}
+
+fn is_of_group(api_version: &str) -> bool {
+    api_version.strip_prefix(wovenet_crds::GROUP).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Tells whether an object was made by the operator for the Site of this name, be it one that was deleted meanwhile.

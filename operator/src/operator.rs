@@ -91,7 +91,8 @@ pub async fn run_with(
     }
 }
 
-/// Counts and logs panics: a task that ends by one ends the operator, and its successor begins anew.
+/// Counts and logs panics. A watch or the election that ends by one ends the operator, and its successor begins anew; what one
+/// task wrote is written again, and agents are followed anew.
 fn count_panics(metrics: &Metrics) {
     let panics = metrics.panics.clone();
     std::panic::set_hook(Box::new(move |panic| {
@@ -111,24 +112,27 @@ async fn lead(
 ) -> anyhow::Result<()> {
     let mut stop = std::pin::pin!(stop);
     let stores = Arc::new(stores);
-    let election = leader::take_part(client.clone(), &arguments.namespace, &arguments.name);
+    let mut election = leader::take_part(client.clone(), &arguments.namespace, &arguments.name);
+    let term = election.term.clone();
     loop {
         tokio::select! {
             biased;
             () = &mut stop => break,
-            () = election.term.begins() => {}
+            () = term.begins() => {}
+            error = election.failed() => return Err(error),
         }
         metrics.leader.set(1);
         tracing::info!(replica = arguments.name, "this replica leads");
-        let (client, term) = (client.clone(), election.term.clone());
+        let (client, of_operator) = (client.clone(), term.clone());
         let leading = async {
-            let operator = Operator::begin(client, arguments, stores.clone(), &changes.0, &metrics, term).await?;
+            let operator =
+                Operator::begin(client, arguments, stores.clone(), &changes.0, &metrics, of_operator).await?;
             operator.work(changes.1.clone()).await
         };
         tokio::select! {
             biased;
             () = &mut stop => break,
-            () = election.term.ended() => tracing::warn!("the Lease was lost, this replica waits for it again"),
+            () = term.ended() => tracing::warn!("the Lease was lost, this replica waits for it again"),
             failed = leading => return failed,
         }
         metrics.leader.set(0);
@@ -249,8 +253,8 @@ impl Operator {
         }
         // What belongs to an object that cannot be read stays as it is.
         frozen.extend(known.unreadable.sites.iter().filter_map(|metadata| metadata.name.clone()));
-        let unreadable: BTreeSet<&str> =
-            known.unreadable.remote_apps.iter().filter_map(|metadata| metadata.uid.as_deref()).collect();
+        let unreadable = known.unreadable.remote_apps.iter().filter_map(|metadata| metadata.uid.as_deref());
+        let unreadable: BTreeSet<&str> = unreadable.chain(plans.iter().flat_map(SitePlan::unfinished)).collect();
         let stays = |metadata: &ObjectMeta| {
             let owners = metadata.owner_references.as_deref().unwrap_or_default();
             site_of(metadata).is_some_and(|site| frozen.contains(site))

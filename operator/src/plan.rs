@@ -1,33 +1,41 @@
 //! Everything that must be for one Site, from what is judged and known. Pure.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+mod agents;
+mod listeners;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Secret, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::ResourceExt;
+use std::collections::{BTreeMap, BTreeSet};
 use wovenet_config::Document;
-use wovenet_config::document::{Pin, RemoteApp as RemoteAppEntry};
+use wovenet_config::document::{DOCUMENT_MAX_BYTES, Pin, RemoteApp as RemoteAppEntry};
 use wovenet_config::key::PublicKey;
 use wovenet_config::name::SiteName;
 use wovenet_crds::Site;
 use wovenet_identity::SiteKey;
 
-use crate::agent_report::Report;
-use crate::collect::{Snapshot, Surroundings, is_ready};
+use crate::collect::{Snapshot, Surroundings};
 use crate::configuration::{Configuration, REVISION_MAX};
-use crate::judge::{Credentials, Judged, JudgedExposedApp, JudgedRemoteApp, JudgedSite, MeshKeys, SOCKETS_MAX};
+use crate::judge::{Credentials, Judged, JudgedExposedApp, JudgedRemoteApp, JudgedSite, MeshKeys, check};
 use crate::known_peers::KnownPeers;
 use crate::names;
-use crate::ports::{self, Key};
+use crate::ports::Key;
 use crate::render::remote_app::ServingAgent;
 use crate::render::{self, SiteDocument, document, tunnel_service};
 
+pub use self::agents::PlannedAgent;
+use self::agents::agents;
+pub use self::listeners::ports_of;
+use self::listeners::{led_to, listener_ports, own_slices, retiring};
+
 /// The label of a node's zone.
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+
+/// What a revision may add to a document, in bytes.
+const REVISION_BYTES: usize = 64;
 
 /// The most names that the annotation of a Site can set free at a time.
 const UNPIN_MAX: usize = 64;
@@ -56,6 +64,8 @@ pub struct SitePlan<'a> {
     pub key: Result<SiteKey, KeyState>,
     /// The configuration of its agents; `None` while there can be none.
     pub configuration: Option<Configuration>,
+    /// Why agents would refuse what was rendered, so that the configuration is an older one.
+    pub flaw: Option<String>,
     /// The listener ports of its remote apps.
     pub ports: BTreeMap<Key, u16>,
     /// What cannot be announced yet.
@@ -75,42 +85,13 @@ pub enum KeyState {
     Damaged,
 }
 
-/// An agent and what is known of it.
-#[derive(Clone, Debug)]
-pub struct PlannedAgent<'a> {
-    /// Its pod.
-    pub pod: &'a Pod,
-    /// Whether its pod is ready, or it says so itself: after an outage of the API server Kubernetes takes all nodes for lost.
-    pub ready: bool,
-    /// What it told, if it was heard lately.
-    pub report: Option<Arc<Report>>,
-    /// What it knows of other sites, as it told last.
-    pub peers: Option<Arc<KnownPeers>>,
-    /// Whether it was never heard so far, and need not have been yet, or the operator doubts that it hears.
-    pub new: bool,
-    /// Whether it ought to have been heard lately, and was not.
-    pub silent: bool,
-}
-
-impl PlannedAgent<'_> {
-    /// The node of the agent.
-    pub fn node(&self) -> &str {
-        self.pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or("?")
-    }
-
-    /// What it tells of a local socket.
-    pub fn listener(&self, local_socket: &str) -> Option<&crate::agent_report::Listener> {
-        self.report.as_ref()?.listeners.iter().find(|listener| listener.local_socket == local_socket)
-    }
-}
-
 /// Plans one Site.
 pub fn plan<'a>(judged: &'a JudgedSite, known: &'a Snapshot, around: &Surroundings, memory: &Memory) -> SitePlan<'a> {
     let name = judged.site.name_any();
     let agents = agents(&name, known, around);
     let before = newest(&name, known, memory);
     let led_to = led_to(&name, known);
-    let ports = listener_ports(judged, memory.given.get(&name), memory.resting.get(&name), &led_to);
+    let ports = listener_ports(judged, known, memory.given.get(&name), memory.resting.get(&name), &led_to);
     let (local_sockets, unannounced) = tunnel_service::local_sockets(&judged.site, known);
     let keys = mesh_keys(judged, before.as_ref());
     let key = site_key(&judged.site, known, memory);
@@ -125,18 +106,35 @@ pub fn plan<'a>(judged: &'a JudgedSite, known: &'a Snapshot, around: &Surroundin
                 unpin: unpin(judged, before.as_ref(), known, &agents),
                 local_sockets,
                 exposed_apps: exposed_apps(judged),
-                remote_apps: remote_apps(judged, &ports, before.as_ref(), &led_to),
+                remote_apps: remote_apps(judged, &ports, before.as_ref(), &led_to, known),
             };
             Some(document.render())
         }
         _ => None,
     };
-    // Without a new one the last good configuration stays.
-    let configuration = match rendered {
-        Some(document) => Some(number(document, before, &agents, !memory.raised.contains(&name))),
-        None => before,
+    // Without a new one that agents take the last good configuration stays.
+    let (configuration, flaw) = match rendered.map(|document| sound(document, before.as_ref())) {
+        Some(Ok(document)) => (Some(number(document, before, &agents, !memory.raised.contains(&name))), None),
+        Some(Err(flaw)) => (before, Some(flaw)),
+        None => (before, None),
     };
-    SitePlan { judged, key, configuration, ports, unannounced, agents }
+    SitePlan { judged, key, configuration, flaw, ports, unannounced, agents }
+}
+
+/// Judges a document as a whole, as agents will, unless they have it already. Its parts were judged one by one: what is wrong
+/// then is that they do not go together.
+fn sound(document: Document, before: Option<&Configuration>) -> Result<Document, String> {
+    if before.is_some_and(|before| before.document == document) {
+        return Ok(document);
+    }
+    check(&document)?;
+    let bytes = serde_json::to_vec(&document).map_or(0, |bytes| bytes.len()) + REVISION_BYTES;
+    match bytes > DOCUMENT_MAX_BYTES {
+        true => {
+            Err(format!("the configuration would have {bytes} bytes, at most {DOCUMENT_MAX_BYTES} fit into a Secret"))
+        }
+        false => Ok(document),
+    }
 }
 
 /// Gives a document its revision: the same while it is the same, else one above every other. Agents that have a higher one
@@ -228,63 +226,6 @@ fn site_key(site: &Site, known: &Snapshot, memory: &Memory) -> Result<SiteKey, K
     SiteKey::from_pem(pem).map_err(|_| KeyState::Damaged)
 }
 
-fn agents<'a>(site: &str, known: &'a Snapshot, around: &Surroundings) -> Vec<PlannedAgent<'a>> {
-    let pods: Vec<&Arc<Pod>> = known.agents.iter().filter(|pod| is_of(pod, site)).collect();
-    let is_new = |pod: &Pod| known.heard_of(pod).is_none_or(|heard| heard.is_new(around.instant));
-    let is_alive = |pod: &Pod| known.heard_of(pod).is_some_and(|heard| heard.is_alive(around.instant));
-    let due: Vec<&&Arc<Pod>> = pods.iter().filter(|pod| is_ready(pod) && !is_new(pod)).collect();
-    let silent = due.iter().filter(|pod| !is_alive(pod)).count();
-    // When most are silent at once, it is rather this operator that hears nothing: what it last saw stands.
-    let doubts_itself = silent * 2 > due.len();
-    let planned = |pod: &'a Arc<Pod>| {
-        let report = known.heard_of(pod).and_then(|heard| heard.report.clone());
-        let report = report.filter(|_| is_alive(pod) || doubts_itself);
-        let new = is_new(pod) || (doubts_itself && report.is_none());
-        let peers = known.heard_of(pod).and_then(|heard| heard.peers.clone());
-        let silent = is_ready(pod) && !is_new(pod) && !is_alive(pod);
-        let says_ready = is_alive(pod) && report.as_ref().is_some_and(|report| report.ready && !report.draining);
-        PlannedAgent { pod, ready: is_ready(pod) || says_ready, report, peers, new, silent }
-    };
-    pods.into_iter().map(planned).collect()
-}
-
-fn is_of(pod: &Pod, site: &str) -> bool {
-    pod.metadata.deletion_timestamp.is_none() && pod.labels().get(names::SITE_LABEL).is_some_and(|label| label == site)
-}
-
-/// The ports that were given, and new ones for those that have none. A Site that is invalid gives no new ones.
-fn listener_ports(
-    judged: &JudgedSite,
-    remembered: Option<&BTreeMap<Key, u16>>,
-    resting: Option<&BTreeSet<u16>>,
-    led_to: &BTreeSet<u16>,
-) -> BTreeMap<Key, u16> {
-    let (mut wanted, mut given) = (Vec::new(), BTreeMap::new());
-    for one in judged.remote.iter().filter(|one| one.accepted.is_ok() && one.app.service().is_some()) {
-        for port in &one.app.spec.ports {
-            let key = key(one, &port.name);
-            let of_status = one.app.status.as_ref().and_then(|status| {
-                status.ports.iter().find(|known| known.name == port.name).map(|known| known.listener_port)
-            });
-            if let Some(port) = remembered.and_then(|ports| ports.get(&key).copied()).or(of_status) {
-                given.insert(key.clone(), port);
-            }
-            wanted.push(key);
-        }
-    }
-    if judged.accepted.is_err() {
-        return given;
-    }
-    let given_back = remembered.into_iter().flatten().filter(|(key, _)| !given.contains_key(*key));
-    let resting = resting.into_iter().flatten().chain(led_to).chain(given_back.map(|(_, port)| port));
-    let resting = resting.copied().collect();
-    ports::allocate(judged.site.spec.listener_ports, &wanted, &given, &resting)
-}
-
-fn key(one: &JudgedRemoteApp, port: &str) -> Key {
-    (one.app.namespace().unwrap_or_default(), one.app.name_any(), port.to_owned())
-}
-
 fn exposed_apps(judged: &JudgedSite) -> Vec<wovenet_config::document::ExposedApp> {
     let good = judged.exposed.iter().filter(|one| one.accepted.is_ok());
     let mut apps: Vec<_> =
@@ -298,43 +239,14 @@ fn remote_apps(
     ports: &BTreeMap<Key, u16>,
     before: Option<&Configuration>,
     led_to: &BTreeSet<u16>,
+    known: &Snapshot,
 ) -> Vec<RemoteAppEntry> {
     let good = judged.remote.iter().filter(|one| one.accepted.is_ok());
     let mut apps: Vec<_> = good.flat_map(|one| document::remote_app(&one.app, &ports_of(one, ports))).collect();
-    let retiring = retiring(before, &apps, led_to);
+    let retiring = retiring(before, &apps, led_to, known);
     apps.extend(retiring);
     apps.sort_by(|one, other| one.local_socket.cmp(&other.local_socket));
     apps
-}
-
-/// The listener ports to which the slices of a Site's remote apps lead clients.
-fn led_to(site: &str, known: &Snapshot) -> BTreeSet<u16> {
-    let ours = known.slices.values().filter(|slice| {
-        !slice.endpoints.is_empty()
-            && slice.labels().get(names::SITE_LABEL).is_some_and(|label| label == site)
-            && names::is_ours(&slice.metadata)
-    });
-    let ports = ours.flat_map(|slice| slice.ports.iter().flatten()).filter_map(|port| port.port);
-    ports.filter_map(|port| u16::try_from(port).ok()).collect()
-}
-
-/// What is not wanted any more, while slices still lead clients to it: a listener goes after them, never before.
-fn retiring(before: Option<&Configuration>, wanted: &[RemoteAppEntry], led_to: &BTreeSet<u16>) -> Vec<RemoteAppEntry> {
-    let Some(before) = before else { return Vec::new() };
-    let wanted: BTreeSet<Option<&String>> = wanted.iter().map(|app| app.local_socket.as_ref()).collect();
-    let is_led_to = |app: &&RemoteAppEntry| {
-        let port = app.local_socket.as_ref().and_then(|socket| socket.strip_prefix("tcp:")?.rsplit_once(':'));
-        port.and_then(|(_, port)| port.parse().ok()).is_some_and(|port: u16| led_to.contains(&port))
-    };
-    let apps = before.document.remote_apps.iter().filter(|app| !wanted.contains(&app.local_socket.as_ref()));
-    apps.filter(is_led_to).take(SOCKETS_MAX.saturating_sub(wanted.len())).cloned().collect()
-}
-
-/// The listener ports of one remote app, by the name of its port.
-pub fn ports_of(one: &JudgedRemoteApp, ports: &BTreeMap<Key, u16>) -> BTreeMap<String, u16> {
-    let of_app =
-        one.app.spec.ports.iter().filter_map(|port| Some((port.name.clone(), *ports.get(&key(one, &port.name))?)));
-    of_app.collect()
 }
 
 /// Objects of a Site in the operator's namespace.
@@ -358,7 +270,7 @@ impl SitePlan<'_> {
 
     /// Whether what is there stays as it is: nothing better can be rendered.
     pub fn is_frozen(&self) -> bool {
-        self.judged.accepted.is_err()
+        self.judged.accepted.is_err() || self.configuration.is_none()
     }
 
     /// The public key of the Site; that which its agents still have when its Secret is gone or damaged.
@@ -376,7 +288,8 @@ impl SitePlan<'_> {
         let mut slices = Vec::new();
         for one in self.judged.remote.iter().filter(|one| one.accepted.is_ok()) {
             let ports = ports_of(one, &self.ports);
-            if ports.len() < one.app.spec.ports.len() {
+            // Without any what is there stays; see `unfinished`.
+            if ports.is_empty() {
                 continue;
             }
             services.extend(render::remote_app::service(&one.app, &self.name(), &ports));
@@ -390,6 +303,12 @@ impl SitePlan<'_> {
             services,
             slices,
         }
+    }
+
+    /// The uids of remote apps that lack every listener port: what they have stays, as it may come back.
+    pub fn unfinished(&self) -> impl Iterator<Item = &str> {
+        let accepted = self.judged.remote.iter().filter(|one| one.accepted.is_ok() && one.app.service().is_some());
+        accepted.filter(|one| ports_of(one, &self.ports).is_empty()).filter_map(|one| one.app.metadata.uid.as_deref())
     }
 
     /// Tells since which revision the agents are told this of an exposed app; `None` when they are not.
@@ -419,6 +338,9 @@ impl SitePlan<'_> {
     /// The Secret with what the agents know of other sites; `None` while the one that is there says it. It has no owner, so
     /// that a Site that is made again finds its peers.
     pub fn peers_secret(&self, known: &Snapshot) -> Option<Secret> {
+        if self.is_frozen() {
+            return None;
+        }
         let kept = kept_peers(&self.name(), known);
         let told: Vec<_> = self.agents.iter().filter(|agent| agent.ready).map(|agent| agent.peers.as_deref()).collect();
         let before = kept.clone().flatten().unwrap_or_default();
@@ -470,11 +392,9 @@ impl SitePlan<'_> {
 
 /// The uids of the agents that the slices of a remote app list now.
 fn listed(one: &JudgedRemoteApp, known: &Snapshot) -> BTreeSet<String> {
-    let namespace = one.app.namespace().unwrap_or_default();
-    let of_app = known
-        .slices_in(&namespace)
-        .filter(|slice| names::is_owned_by(&slice.metadata, one.app.metadata.uid.as_deref()));
-    let targets = of_app.flat_map(|slice| &slice.endpoints).filter_map(|endpoint| endpoint.target_ref.as_ref());
+    let targets = own_slices(&one.app, known)
+        .flat_map(|slice| &slice.endpoints)
+        .filter_map(|endpoint| endpoint.target_ref.as_ref());
     targets.filter_map(|target| target.uid.clone()).collect()
 }
 

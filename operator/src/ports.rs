@@ -11,12 +11,13 @@ use wovenet_crds::site::ListenerPorts;
 pub type Key = (String, String, String);
 
 /// Gives each of `wanted` a port of `pool`. `given` is what they have so far; ports of `resting` were given back lately and
-/// are used last. Returns the ports; one that is missing found none.
+/// are used last, those of `led_to` are new to nobody: clients are still sent there. Returns the ports; one that is missing found none.
 pub fn allocate(
     pool: ListenerPorts,
     wanted: &[Key],
     given: &BTreeMap<Key, u16>,
     resting: &BTreeSet<u16>,
+    led_to: &BTreeSet<u16>,
 ) -> BTreeMap<Key, u16> {
     let mut used = BTreeSet::new();
     let mut ports = BTreeMap::new();
@@ -27,13 +28,14 @@ pub fn allocate(
             ports.insert(key.clone(), *port);
         }
     }
+    let is_free = |port: &u16, used: &BTreeSet<u16>| !used.contains(port) && !led_to.contains(port);
     for key in wanted {
         if ports.contains_key(key) {
             continue;
         }
         let found = candidates(pool, key)
-            .find(|port| !used.contains(port) && !resting.contains(port))
-            .or_else(|| candidates(pool, key).find(|port| !used.contains(port)));
+            .find(|port| is_free(port, &used) && !resting.contains(port))
+            .or_else(|| candidates(pool, key).find(|port| is_free(port, &used)));
         if let Some(port) = found {
             used.insert(port);
             ports.insert(key.clone(), port);
@@ -60,6 +62,8 @@ mod tests {
 
     use super::*;
 
+    const NONE: BTreeSet<u16> = BTreeSet::new();
+
     fn key(number: usize) -> Key {
         ("ns".into(), format!("app-{number}"), "http".into())
     }
@@ -67,26 +71,34 @@ mod tests {
     #[test]
     fn a_port_once_given_stays_whatever_comes_and_goes() {
         let pool = ListenerPorts { first: 20_000, last: 20_099 };
-        let first = allocate(pool, &[key(1)], &BTreeMap::new(), &BTreeSet::new());
+        let first = allocate(pool, &[key(1)], &BTreeMap::new(), &NONE, &NONE);
         let all: Vec<Key> = (0..100).map(key).collect();
-        let then = allocate(pool, &all, &first, &BTreeSet::new());
+        let then = allocate(pool, &all, &first, &NONE, &NONE);
         assert_eq!((then.len(), then[&key(1)]), (100, first[&key(1)]));
     }
 
     #[test]
     fn the_same_app_gets_the_same_port_when_every_record_is_lost() {
         let pool = ListenerPorts::default();
-        let none = (BTreeMap::new(), BTreeSet::new());
-        assert_eq!(allocate(pool, &[key(7)], &none.0, &none.1), allocate(pool, &[key(7)], &none.0, &none.1));
+        let anew = || allocate(pool, &[key(7)], &BTreeMap::new(), &NONE, &NONE);
+        assert_eq!(anew(), anew());
     }
 
     #[test]
     fn a_resting_port_is_used_only_when_no_other_is_left() {
         let pool = ListenerPorts { first: 20_000, last: 20_001 };
         let resting = BTreeSet::from([20_000]);
-        let one = allocate(pool, &[key(1)], &BTreeMap::new(), &resting);
+        let one = allocate(pool, &[key(1)], &BTreeMap::new(), &resting, &NONE);
         assert_eq!(one[&key(1)], 20_001);
-        assert_eq!(allocate(pool, &[key(1), key(2)], &one, &resting).len(), 2);
+        assert_eq!(allocate(pool, &[key(1), key(2)], &one, &resting, &NONE).len(), 2);
+    }
+
+    #[test]
+    fn a_port_to_which_clients_are_still_sent_is_kept_by_its_owner_and_given_to_nobody_else() {
+        let pool = ListenerPorts { first: 20_000, last: 20_001 };
+        let led_to = BTreeSet::from([20_000, 20_001]);
+        let own = BTreeMap::from([(key(1), 20_000)]);
+        assert_eq!(allocate(pool, &[key(1), key(2)], &own, &NONE, &led_to), own);
     }
 
     proptest! {
@@ -95,7 +107,7 @@ mod tests {
             let pool = ListenerPorts { first: 20_000, last: 20_000 + size - 1 };
             let given = (0..old).map(|number| (key(number), 19_990 + number as u16)).collect();
             let wanted: Vec<Key> = (0..count).map(key).collect();
-            let ports = allocate(pool, &wanted, &given, &BTreeSet::new());
+            let ports = allocate(pool, &wanted, &given, &NONE, &NONE);
             let different: BTreeSet<u16> = ports.values().copied().collect();
             prop_assert_eq!(different.len(), ports.len());
             prop_assert_eq!(ports.len(), count.min(size as usize));

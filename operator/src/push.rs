@@ -73,7 +73,13 @@ impl Agents {
 
     /// Follows exactly these agents.
     pub fn follow(&mut self, agents: BTreeMap<String, Agent>) {
-        while self.running.try_join_next().is_some() {}
+        while let Some(ended) = self.running.try_join_next() {
+            // A panic was told by the hook. Whose it was is not known: all are followed anew.
+            if ended.is_err() {
+                self.tasks.values().for_each(|task| task.cancel.cancel());
+                self.tasks.clear();
+            }
+        }
         self.tasks.retain(|uid, task| {
             agents.contains_key(uid) || {
                 task.cancel.cancel();
@@ -96,7 +102,9 @@ impl Agents {
     }
 
     fn start(&mut self, uid: String, agent: Agent) {
-        self.heard.lock().insert(uid.clone(), Heard { report: None, peers: None, at: Instant::now(), error: None });
+        self.heard
+            .lock()
+            .insert(uid.clone(), Heard { report: None, peers: None, at: Instant::now(), error: None, refusal: None });
         let (agent, seen) = watch::channel(agent);
         let cancel = CancellationToken::new();
         let follower = Follower {
@@ -138,11 +146,17 @@ impl Follower {
         loop {
             let wanted = agent.borrow_and_update().clone();
             match self.door(&wanted).put_config(&wanted.document).await {
-                Ok(()) => pause = RETRY_MIN,
+                Ok(()) => {
+                    pause = RETRY_MIN;
+                    self.note_refusal(None);
+                }
                 // A newer one is in force, which another operator pushed: the Secret will tell.
                 Err(RequestError::Conflict(_)) => pause = RETRY_MIN,
                 Err(error) => {
                     self.note_error(&error);
+                    if let RequestError::Refused(..) = &error {
+                        self.note_refusal(Some(error.to_string()));
+                    }
                     sleep(pause.mul_f64(rand::random_range(0.5..1.0))).await;
                     pause = (pause * 2).min(RETRY_MAX);
                     continue;
@@ -236,6 +250,18 @@ impl Follower {
         if changed || !was_alive {
             self.changes.send_modify(|count| *count += 1);
         }
+    }
+
+    /// Notes whether the agent takes what it is told to be.
+    fn note_refusal(&self, refusal: Option<String>) {
+        let mut all = self.heard.lock();
+        let Some(heard) = all.get_mut(&self.uid).filter(|heard| heard.refusal != refusal) else { return };
+        if let Some(refusal) = &refusal {
+            tracing::warn!(agent = %self.agent.borrow().address, refusal, "an agent refuses its configuration");
+        }
+        heard.refusal = refusal;
+        drop(all);
+        self.changes.send_modify(|count| *count += 1);
     }
 
     fn note_error(&self, error: &RequestError) {

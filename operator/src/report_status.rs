@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::fmt::Debug;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -13,11 +12,10 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use wovenet_crds::{ExposedAppStatus, RemoteAppStatus, SiteStatus};
 
-use crate::apply::{ApplyError, Pauses, within};
+use crate::apply::{ApplyError, Pauses, Permits, within};
 use crate::events;
 use crate::leader::Term;
 use crate::metrics::Metrics;
@@ -47,8 +45,6 @@ impl Conditioned for RemoteAppStatus {
     }
 }
 
-/// How many statuses are written at a time: one that hangs holds up no other.
-const WRITES_AT_ONCE: usize = 32;
 /// A status that was sent is not sent again for what the watch showed before, but after so long.
 const RESEND_AFTER: Duration = Duration::from_secs(30);
 
@@ -61,7 +57,7 @@ pub struct Reporter {
     pauses: Pauses,
     sent: HashMap<String, Sent>,
     running: JoinSet<Done>,
-    permits: Arc<Semaphore>,
+    permits: Permits,
 }
 
 /// The last status of an object that was sent.
@@ -89,7 +85,7 @@ impl Reporter {
             pauses: Pauses::default(),
             sent: HashMap::new(),
             running: JoinSet::new(),
-            permits: Arc::new(Semaphore::new(WRITES_AT_ONCE)),
+            permits: Permits::default(),
         }
     }
 
@@ -111,15 +107,15 @@ impl Reporter {
         if current == Some(wanted) || is_sent || self.pauses.is_paused(&name, now) {
             return;
         }
+        let Some(permit) = self.permits.take(&kind) else { return };
         let before = current.map(Conditioned::conditions).unwrap_or_default();
         let event = events::transition(before, wanted.conditions());
         let write = write(self.client.clone(), object, &json!(wanted));
         let (recorder, about) = (self.recorder.clone(), object.object_ref(&()));
-        let (permits, term) = (self.permits.clone(), self.term.clone());
+        let term = self.term.clone();
         self.sent.insert(name.clone(), Sent { judged, at: now });
         self.running.spawn(async move {
-            // It is never closed.
-            let _permit = permits.acquire().await;
+            let _permit = permit;
             let result = if term.holds() { within(write).await } else { Ok(()) };
             if let (Ok(()), Some(event), true) = (&result, event, term.holds()) {
                 events::publish(&recorder, &about, event).await;

@@ -71,9 +71,15 @@ fn programmed(plan: &SitePlan<'_>, since: Option<u64>) -> Result<(), Verdict> {
         return Err(Verdict::fails(Reason::AgentsNotReady, message));
     }
     let lags = |agent: &&PlannedAgent<'_>| agent.report.as_ref().is_none_or(|report| report.revision < since);
-    match ready.into_iter().any(|agent| lags(&agent)) {
-        true => Err(Verdict::fails(Reason::Pending, "agents are being told")),
-        false => Ok(()),
+    let lagging: Vec<_> = ready.into_iter().filter(lags).collect();
+    let refuses = lagging.iter().find_map(|agent| Some((agent.node(), agent.refusal.as_ref()?)));
+    match refuses {
+        Some((node, refusal)) => {
+            let message = format!("the agent of node {node} does not take the configuration: {refusal}");
+            Err(Verdict::fails(Reason::Pending, message))
+        }
+        None if lagging.is_empty() => Ok(()),
+        None => Err(Verdict::fails(Reason::Pending, "agents are being told")),
     }
 }
 

@@ -95,6 +95,9 @@ impl Stores {
 
     /// Returns what is known at this moment.
     pub fn snapshot(&self, namespace: &str, heard: BTreeMap<String, Heard>) -> Snapshot {
+        let (sites, unreadable_sites) = self.sites.read();
+        let (exposed_apps, unreadable_exposed_apps) = self.exposed_apps.read();
+        let (remote_apps, unreadable_remote_apps) = self.remote_apps.read();
         let pods = self.pods.store.state();
         let mut pod_addresses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for pod in pods.iter().filter(|pod| !has_ended(pod)) {
@@ -107,9 +110,9 @@ impl Stores {
                 && pod.labels().get(AGENT_LABEL.0).is_some_and(|name| name == AGENT_LABEL.1)
         };
         Snapshot {
-            sites: by_age(staying(self.sites.store.state())),
-            exposed_apps: by_age(staying(self.exposed_apps.store.state())),
-            remote_apps: by_age(staying(self.remote_apps.store.state())),
+            sites: by_age(staying(sites)),
+            exposed_apps: by_age(staying(exposed_apps)),
+            remote_apps: by_age(staying(remote_apps)),
             services: by_place(self.services.store.state()),
             slices: by_place(self.slices.store.state()),
             namespaces: by_name(self.namespaces.store.state()),
@@ -120,9 +123,9 @@ impl Stores {
             daemon_sets: by_name(self.daemon_sets.store.state()),
             heard,
             unreadable: Unreadable {
-                sites: self.sites.unreadable(),
-                exposed_apps: self.exposed_apps.unreadable(),
-                remote_apps: self.remote_apps.unreadable(),
+                sites: unreadable_sites,
+                exposed_apps: unreadable_exposed_apps,
+                remote_apps: unreadable_remote_apps,
             },
             unwritten: BTreeMap::new(),
         }

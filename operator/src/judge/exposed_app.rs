@@ -6,19 +6,23 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Service, ServicePort};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use kube::ResourceExt;
 use wovenet_crds::condition::Reason;
 use wovenet_crds::exposed_app::ServiceTarget;
 use wovenet_crds::{ExposedApp, Site};
 
-use super::{JudgedExposedApp, JudgedSite, Refusal, Target, site};
+use super::{JudgedExposedApp, JudgedSite, Lookup, Refusal, Target, site};
 use crate::collect::Snapshot;
 use crate::render::document;
 
-pub(super) fn judge(app: &Arc<ExposedApp>, attached: &mut JudgedSite, known: &Snapshot) -> JudgedExposedApp {
-    let target = target(app, &attached.site, known);
+pub(super) fn judge(
+    app: &Arc<ExposedApp>,
+    attached: &mut JudgedSite,
+    known: &Snapshot,
+    lookup: &Lookup<'_>,
+) -> JudgedExposedApp {
+    let target = target(app, &attached.site, known, lookup);
     let (accepted, target) = match (accept(app, attached), target) {
         // What is not permitted is no matter of references.
         (Ok(()), Err(refusal)) if is_acceptance(refusal.0) => (Err(refusal.clone()), Err(refusal)),
@@ -26,17 +30,20 @@ pub(super) fn judge(app: &Arc<ExposedApp>, attached: &mut JudgedSite, known: &Sn
         other => other,
     };
     let accepted = accepted.and_then(|()| take_room(app, attached, target.as_ref().ok()));
+    if accepted.is_ok() {
+        let place = (app.namespace().unwrap_or_default(), app.name_any());
+        attached.names.insert(app.app_name(), place);
+    }
     JudgedExposedApp { app: app.clone(), accepted, target }
 }
 
 fn accept(app: &ExposedApp, attached: &JudgedSite) -> Result<(), Refusal> {
     let name = app.app_name();
-    let older = attached.exposed.iter().find(|other| other.accepted.is_ok() && other.app.app_name() == name);
-    match older {
+    match attached.names.get(&name) {
         None => Ok(()),
-        Some(other) => {
-            let place = format!("{}/{}", other.app.namespace().unwrap_or_default(), other.app.name_any());
-            Err((Reason::NameConflict, format!("ExposedApp {place} is older and has the app name {name}")))
+        Some((namespace, other)) => {
+            let message = format!("ExposedApp {namespace}/{other} is older and has the app name {name}");
+            Err((Reason::NameConflict, message))
         }
     }
 }
@@ -59,10 +66,10 @@ fn is_acceptance(reason: Reason) -> bool {
     matches!(reason, Reason::NotPermitted | Reason::Invalid)
 }
 
-fn target(app: &ExposedApp, site: &Site, known: &Snapshot) -> Result<Target, Refusal> {
+fn target(app: &ExposedApp, site: &Site, known: &Snapshot, lookup: &Lookup<'_>) -> Result<Target, Refusal> {
     let spec = &app.spec;
     match (&spec.service, &spec.address, &spec.unix_socket, &spec.range) {
-        (Some(service), None, None, None) => service_target(app, service, site, known),
+        (Some(service), None, None, None) => service_target(app, service, site, known, lookup),
         (None, Some(address), None, None) => {
             permit_block(&address.ip, site)?;
             Ok(Target::Sockets(vec![(String::new(), format!("tcp:{address}"))]))
@@ -86,7 +93,13 @@ fn target(app: &ExposedApp, site: &Site, known: &Snapshot) -> Result<Target, Ref
     }
 }
 
-fn service_target(app: &ExposedApp, wanted: &ServiceTarget, site: &Site, known: &Snapshot) -> Result<Target, Refusal> {
+fn service_target(
+    app: &ExposedApp,
+    wanted: &ServiceTarget,
+    site: &Site,
+    known: &Snapshot,
+    lookup: &Lookup<'_>,
+) -> Result<Target, Refusal> {
     let (namespace, name) = (app.namespace().unwrap_or_default(), &wanted.name);
     let place = (namespace.clone(), name.clone());
     let service = known
@@ -109,7 +122,7 @@ fn service_target(app: &ExposedApp, wanted: &ServiceTarget, site: &Site, known: 
             address.parse::<IpAddr>().map_err(|_| (Reason::Invalid, format!("Service {name} has no IP")))?
         }
     };
-    permit_endpoints(service, &namespace, site, known)?;
+    permit_endpoints(service, &namespace, site, known, lookup)?;
     let sockets =
         wanted.ports.iter().map(|wanted| {
             let port =
@@ -138,11 +151,17 @@ fn text(port: &IntOrString) -> String {
 }
 
 /// A Service leads wherever its endpoints say. Those that are no pods of its namespace are addresses like any other.
-fn permit_endpoints(service: &Service, namespace: &str, site: &Site, known: &Snapshot) -> Result<(), Refusal> {
+fn permit_endpoints(
+    service: &Service,
+    namespace: &str,
+    site: &Site,
+    known: &Snapshot,
+    lookup: &Lookup<'_>,
+) -> Result<(), Refusal> {
     let name = service.name_any();
-    let is_of = |slice: &&Arc<EndpointSlice>| slice.labels().get("kubernetes.io/service-name") == Some(&name);
-    let slices = known.slices_in(namespace).filter(is_of);
-    let addresses = slices.flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses);
+    let slices = lookup.slices.get(&(namespace, name.as_str()));
+    let addresses =
+        slices.into_iter().flatten().flat_map(|slice| &slice.endpoints).flat_map(|endpoint| &endpoint.addresses);
     let selects = service.spec.as_ref().and_then(|spec| spec.selector.as_ref()).is_some_and(|map| !map.is_empty());
     for address in addresses {
         let own_pod = selects && known.is_pod_address(namespace, address);

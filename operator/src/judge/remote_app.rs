@@ -9,9 +9,9 @@ use wovenet_crds::RemoteApp;
 use wovenet_crds::condition::Reason;
 use wovenet_crds::remote_app::Port;
 
-use super::{JudgedRemoteApp, JudgedSite, Refusal, Share, exposed_app, site};
+use super::{JudgedRemoteApp, JudgedSite, Lookup, Refusal, Share, exposed_app, site};
 use crate::collect::{Place, Snapshot};
-use crate::names::is_owned_by;
+use crate::names::is_ours;
 use crate::render::document;
 use crate::render::remote_app::slice_name;
 
@@ -22,12 +22,19 @@ pub(super) fn judge(
     app: &Arc<RemoteApp>,
     attached: &mut JudgedSite,
     known: &Snapshot,
+    lookup: &Lookup<'_>,
     taken: &mut Taken,
 ) -> JudgedRemoteApp {
-    JudgedRemoteApp { app: app.clone(), accepted: accept(app, attached, known, taken) }
+    JudgedRemoteApp { app: app.clone(), accepted: accept(app, attached, known, lookup, taken) }
 }
 
-fn accept(app: &RemoteApp, attached: &mut JudgedSite, known: &Snapshot, taken: &mut Taken) -> Result<(), Refusal> {
+fn accept(
+    app: &RemoteApp,
+    attached: &mut JudgedSite,
+    known: &Snapshot,
+    lookup: &Lookup<'_>,
+    taken: &mut Taken,
+) -> Result<(), Refusal> {
     let share = check(app, attached)?;
     let socket = app.spec.unix_socket.clone();
     let socket = socket.map(|path| (format!("unix socket of Site {}", attached.site.name_any()), path));
@@ -43,7 +50,7 @@ fn accept(app: &RemoteApp, attached: &mut JudgedSite, known: &Snapshot, taken: &
             let message = format!("RemoteApp {other} is older and has the Service {}", place.1);
             return Err((Reason::NameConflict, message));
         }
-        nothing_foreign(app, place, known)?;
+        nothing_foreign(place, known, lookup)?;
     }
     let me = format!("{}/{}", app.namespace().unwrap_or_default(), app.name_any());
     taken.extend(socket.into_iter().chain(service).map(|place| (place, me.clone())));
@@ -66,10 +73,12 @@ fn check(app: &RemoteApp, attached: &JudgedSite) -> Result<Share, Refusal> {
     attached.room(&alone.remote_apps, alone.remote_apps.len())
 }
 
-/// Where the Service and its slices are to be, nothing may be that somebody else made.
-fn nothing_foreign(app: &RemoteApp, place: &Place, known: &Snapshot) -> Result<(), Refusal> {
+/// Where the Service and its slices are to be, nothing may be that somebody else made. What was made for another remote app
+/// that wants it no longer is about to go.
+fn nothing_foreign(place: &Place, known: &Snapshot, lookup: &Lookup<'_>) -> Result<(), Refusal> {
     let is_foreign = |metadata: &ObjectMeta| {
-        !is_owned_by(metadata, app.metadata.uid.as_deref()) && !belongs_to_remote_app(metadata, known)
+        let owners = metadata.owner_references.as_deref().unwrap_or_default();
+        !is_ours(metadata) || !owners.iter().any(|owner| lookup.remote_apps.contains(owner.uid.as_str()))
     };
     let conflict = |what: &str, name: &str| {
         (Reason::ServiceConflict, format!("{what} {name} exists and is not of this RemoteApp: rename either"))
@@ -84,9 +93,4 @@ fn nothing_foreign(app: &RemoteApp, place: &Place, known: &Snapshot) -> Result<(
         }
     }
     Ok(())
-}
-
-/// Tells whether an object was made for a remote app, be it one that wants it no longer: it is about to go.
-fn belongs_to_remote_app(metadata: &ObjectMeta, known: &Snapshot) -> bool {
-    known.remote_apps.iter().any(|app| is_owned_by(metadata, app.metadata.uid.as_deref()))
 }

@@ -51,7 +51,10 @@ pub(super) fn read(site: &Site, known: &Snapshot) -> Result<References, Refusal>
     let credentials = match mqtt.and_then(|mqtt| mqtt.credentials_secret_ref.as_ref()) {
         None => None,
         Some(reference) => {
-            let field = |field| text(known, &reference.name, field)?.ok_or_else(|| lacks(&reference.name, field));
+            let filled = |text: &String| !text.is_empty();
+            let field = |field| {
+                text(known, &reference.name, field)?.filter(filled).ok_or_else(|| lacks(&reference.name, field))
+            };
             Some(Credentials { user: field("username")?, password: field("password")? })
         }
     };

@@ -1,6 +1,6 @@
 //! Judges a Site by itself.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
@@ -27,6 +27,7 @@ pub(super) fn judge(site: &Arc<Site>, known: &Snapshot, around: &Surroundings) -
         exposed: Vec::new(),
         remote: Vec::new(),
         taken: Share::default(),
+        names: BTreeMap::new(),
     }
 }
 
@@ -60,7 +61,7 @@ fn accept(site: &Site, known: &Snapshot, around: &Surroundings) -> Result<(), Re
             return Err((Reason::Invalid, message));
         }
     }
-    check(&skeleton(site, around)).map_err(|problem| (Reason::Invalid, format!("Site {name}: {problem}")))
+    check(&skeleton(site, known, around)).map_err(|problem| (Reason::Invalid, format!("Site {name}: {problem}")))
 }
 
 /// Where the Site's objects are to be, nothing may be that somebody else made: it would be overwritten.
@@ -109,8 +110,8 @@ fn on_host_network(site: &Site) -> bool {
     site.spec.expose.iter().any(|expose| expose.type_ == ExposeType::HostNetwork)
 }
 
-/// Returns the Site's document without sockets and apps: what single apps are judged within.
-pub(super) fn skeleton(site: &Site, around: &Surroundings) -> Document {
+/// Returns the Site's document without apps.
+fn skeleton(site: &Site, known: &Snapshot, around: &Surroundings) -> Document {
     let keys = MeshKeys { primary: ANY_MESH_KEY.to_owned(), secondary: None };
     SiteDocument {
         site,
@@ -118,7 +119,7 @@ pub(super) fn skeleton(site: &Site, around: &Surroundings) -> Document {
         credentials: None,
         operator_key: around.operator_key,
         unpin: Vec::new(),
-        local_sockets: Vec::new(),
+        local_sockets: tunnel_service::local_sockets(site, known).0,
         exposed_apps: Vec::new(),
         remote_apps: Vec::new(),
     }
@@ -126,7 +127,7 @@ pub(super) fn skeleton(site: &Site, around: &Surroundings) -> Document {
 }
 
 /// Tells the first error of a document.
-pub(super) fn check(document: &Document) -> Result<(), String> {
+pub(crate) fn check(document: &Document) -> Result<(), String> {
     let Err(problems) = validate(document) else { return Ok(()) };
     let error = problems.into_iter().find(|problem| problem.severity == Severity::Error);
     error.map_or(Ok(()), |problem| Err(format!("{}: {}", problem.path, problem.message)))

@@ -112,7 +112,10 @@ fn local_socket(site: &Site, index: usize, expose: &Expose, known: &Snapshot) ->
         node_name: Some(name.clone()),
         address: node_address(node),
     };
-    let node_addresses = known.nodes.iter().map(of_node).filter(|node| node.address.is_some()).collect();
+    let node_addresses: Vec<_> = known.nodes.iter().map(of_node).filter(|node| node.address.is_some()).collect();
+    if node_addresses.is_empty() {
+        return Err("no node has an address yet that others could dial: set publicAddress".to_owned());
+    }
     Ok(LocalSocket { node_addresses, scope: Some("agent".to_owned()), ..base })
 }
 

@@ -76,6 +76,10 @@ fn lost_key(site: &str) -> String {
 /// Whether every ready agent has the configuration, listens, and can be announced.
 fn sockets(plan: &SitePlan<'_>, known: &Snapshot) -> Result<Verdict, Verdict> {
     let since = plan.configuration.as_ref().filter(|_| !plan.is_frozen()).map(Configuration::site_since);
+    if let Some(flaw) = &plan.flaw {
+        let message = format!("agents stay as they are, as they would refuse the configuration: {flaw}");
+        return Err(Verdict::fails(Reason::Pending, message));
+    }
     written(plan, known)?;
     programmed(plan, since)?;
     for agent in plan.agents.iter().filter(|agent| agent.ready) {

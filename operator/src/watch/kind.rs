@@ -1,11 +1,11 @@
 //! The watch of one kind, kept in a store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{Stream, StreamExt, TryStreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DeserializeGuard;
 use kube::runtime::reflector::store::Writer;
@@ -55,6 +55,9 @@ impl<K> Watched for K where
 /// The metadata of objects that cannot be read: another version wrote them, or the definition of the kind is another one.
 type Unreadable = Arc<Mutex<BTreeMap<Place, ObjectMeta>>>;
 
+/// The unreadable objects of the list that is under way.
+type Listed = Arc<Mutex<BTreeSet<Place>>>;
+
 /// What is known of one kind.
 pub(super) struct Kind<K: Watched> {
     pub(super) store: Store<K>,
@@ -71,8 +74,9 @@ impl<K: Watched> Kind<K> {
     ) -> Self {
         let writer = Writer::<K>::default();
         let (store, unreadable) = (writer.as_reader(), Unreadable::default());
-        let mut reader = Reader { known: store.clone(), unreadable: unreadable.clone(), listed: BTreeMap::new() };
-        let known = store.clone();
+        let listed = Listed::default();
+        let mut reader = Reader { known: store.clone(), unreadable: unreadable.clone(), listed: listed.clone() };
+        let (known, settled) = (store.clone(), unreadable.clone());
         let events = watcher(api, watcher::Config::default().timeout(WATCH_TIMEOUT_SECONDS))
             .backoff(ResetTimerBackoff::new(Pauses(RETRY_MIN), CALM))
             .filter_map(move |event| std::future::ready(reader.read(event)))
@@ -81,17 +85,28 @@ impl<K: Watched> Kind<K> {
                 object.trim();
             })
             .filter(move |event| std::future::ready(is_news(event, &known)))
-            .reflect(writer);
+            .reflect(writer)
+            // Only now that the store has what can be read again.
+            .inspect_ok(move |event| {
+                if matches!(event, Event::InitDone) {
+                    let listed = std::mem::take(&mut *listed.lock());
+                    settled.lock().retain(|place, _| listed.contains(place));
+                }
+            });
         let kind = kind::<K>();
         let errors = metrics.watch_errors.with_label_values(&[&kind]);
         tasks.spawn(follow(events, kind, errors, changes.clone()));
         Self { store, unreadable }
     }
 
-    /// Returns the metadata of objects of which nothing is known but that they are there.
-    pub(super) fn unreadable(&self) -> Vec<ObjectMeta> {
-        let unreadable = self.unreadable.lock();
-        unreadable.values().filter(|metadata| self.store.get(&reference::<K>(metadata)).is_none()).cloned().collect()
+    /// Returns the objects, and the metadata of those of which nothing is known but that they are there. One that becomes
+    /// readable meanwhile is in one of both, as the objects are looked at last.
+    pub(super) fn read(&self) -> (Vec<Arc<K>>, Vec<ObjectMeta>) {
+        let unreadable = self.unreadable.lock().clone();
+        let objects = self.store.state();
+        let readable: BTreeSet<Place> = objects.iter().map(|object| place(object.meta())).collect();
+        let unreadable = unreadable.into_iter().filter(|(place, _)| !readable.contains(place));
+        (objects, unreadable.map(|(_, metadata)| metadata).collect())
     }
 }
 
@@ -127,8 +142,7 @@ async fn follow<K: Watched>(
 struct Reader<K: Watched> {
     known: Store<K>,
     unreadable: Unreadable,
-    /// Those of the list that is under way.
-    listed: BTreeMap<Place, ObjectMeta>,
+    listed: Listed,
 }
 
 impl<K: Watched> Reader<K> {
@@ -139,27 +153,21 @@ impl<K: Watched> Reader<K> {
         };
         Some(Ok(match event {
             Event::Init => {
-                self.listed.clear();
+                self.listed.lock().clear();
                 Event::Init
             }
             Event::InitApply(DeserializeGuard(Ok(object))) => Event::InitApply(object),
             Event::InitApply(DeserializeGuard(Err(object))) => {
                 let last = self.last(&object.metadata);
-                self.note(&object.metadata, &object.error);
-                self.listed.insert(place(&object.metadata), object.metadata);
+                self.listed.lock().insert(place(&object.metadata));
+                self.note(object.metadata, &object.error);
                 Event::InitApply(last?)
             }
-            Event::InitDone => {
-                *self.unreadable.lock() = std::mem::take(&mut self.listed);
-                Event::InitDone
-            }
-            Event::Apply(DeserializeGuard(Ok(object))) => {
-                self.unreadable.lock().remove(&place(object.meta()));
-                Event::Apply(object)
-            }
+            Event::InitDone => Event::InitDone,
+            // One that was unreadable is hidden by the store from now on.
+            Event::Apply(DeserializeGuard(Ok(object))) => Event::Apply(object),
             Event::Apply(DeserializeGuard(Err(object))) => {
-                self.note(&object.metadata, &object.error);
-                self.unreadable.lock().insert(place(&object.metadata), object.metadata);
+                self.note(object.metadata, &object.error);
                 return None;
             }
             Event::Delete(object) => {
@@ -174,11 +182,12 @@ impl<K: Watched> Reader<K> {
         self.known.get(&reference(metadata)).map(|object| (*object).clone())
     }
 
-    /// Logs an object that cannot be read, once for each of its versions.
-    fn note(&self, metadata: &ObjectMeta, error: &str) {
-        let (namespace, name) = place(metadata);
-        let known = self.unreadable.lock().get(&(namespace.clone(), name.clone())).cloned();
-        if known.is_none_or(|known| known.resource_version != metadata.resource_version) {
+    /// Notes an object that cannot be read, and logs it once for each of its versions.
+    fn note(&self, metadata: ObjectMeta, error: &str) {
+        let (place, version) = (place(&metadata), metadata.resource_version.clone());
+        let known = self.unreadable.lock().insert(place.clone(), metadata);
+        if known.is_none_or(|known| known.resource_version != version) {
+            let (namespace, name) = place;
             let kind = kind::<K>();
             tracing::error!(kind, namespace, name, error, "cannot read an object: what is known of it stays as it is");
         }

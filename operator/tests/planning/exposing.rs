@@ -92,3 +92,53 @@ fn two_sites_of_one_cluster_cannot_share_a_port_of_their_nodes() {
     scene.tells("Site home", "Accepted", "True", "Accepted", &[]);
     scene.tells("Site other", "Accepted", "False", "PortConflict", &["home", "51820"]);
 }
+
+#[test]
+fn what_the_definitions_let_through_and_agents_would_refuse_makes_the_site_invalid_and_not_its_configuration() {
+    for (expose, field) in [
+        ("{type: HostPort, publicAddress: 0.0.0.0}", "publicAddress"),
+        ("{type: HostPort, detect: {stunServers: ['stun.example:99999']}}", "servers"),
+    ] {
+        let mut scene = Scene::with_site("");
+        scene.agent("one", "10.0.0.1", Some("{revision: 1, ready: true}"), 0);
+        let before = scene.look(|_, plans| plans[0].configuration.clone());
+        scene.known.sites.clear();
+        scene.add(&site(expose));
+        scene.tells("Site home", "Accepted", "False", "Invalid", &[field]);
+        assert_eq!(scene.look(|_, plans| plans[0].configuration.clone()), before, "{expose}");
+    }
+}
+
+#[test]
+fn a_configuration_that_does_not_fit_into_a_secret_is_not_written_and_the_site_says_so() {
+    let mut scene = Scene::with_site("");
+    scene.agent("one", "10.0.0.1", Some("{revision: 1, ready: true}"), 0);
+    let before = scene.look(|_, plans| plans[0].configuration.clone());
+    let node = |number: u32| {
+        let address = std::net::Ipv4Addr::from_bits(0x0a00_0000 + number);
+        format!(
+            "kind: Node\nmetadata: {{name: a-node-with-a-long-name-{number}}}\n\
+             status: {{addresses: [{{type: InternalIP, address: {address}}}]}}\n"
+        )
+    };
+    let nodes: Vec<_> = (1..=4_500).map(node).collect();
+    scene.known.sites.clear();
+    let ways: Vec<_> = (0..4).map(|way| format!("{{type: HostPort, port: {}}}", 4_500 + way)).collect();
+    scene.add(&format!("{}---\n{}", site(&ways.join(", ")), nodes.join("---\n")));
+    scene.tells("Site home", "Accepted", "True", "Accepted", &[]);
+    scene.tells("Site home", "Programmed", "False", "Pending", &["bytes", "Secret"]);
+    assert_eq!(scene.look(|_, plans| plans[0].configuration.clone()), before);
+}
+
+#[test]
+fn without_any_address_of_a_node_nothing_is_announced_and_the_site_says_so() {
+    let mut scene = Scene::with_site("");
+    scene.agent("one", "10.0.0.1", Some("{revision: 1, ready: true}"), 0);
+    scene.known.sites.clear();
+    scene.add(&site("{type: HostPort}"));
+    let revision = scene.look(|_, plans| plans[0].configuration.as_ref().unwrap().revision);
+    assert!(scene.document().tunnel.unwrap().local_sockets.is_empty());
+    scene.known.agents.clear();
+    scene.agent("one", "10.0.0.1", Some(&format!("{{revision: {revision}, ready: true}}")), 0);
+    scene.tells("Site home", "Programmed", "False", "Pending", &["node", "address"]);
+}

@@ -74,6 +74,8 @@ fn fault_107_a_site_overwrites_nothing_that_somebody_else_made() {
     peers.metadata.labels = None;
     scene.known.secrets.insert("home-peers".to_owned(), Arc::new(peers));
     refused(&scene, "Secret", "home-peers");
+    let written = scene.look(|_, plans| plans[0].peers_secret(&scene.known).is_some());
+    assert!(!written, "it is not written either");
 }
 
 /// FAULTS row 107.

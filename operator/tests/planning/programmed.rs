@@ -94,3 +94,66 @@ fn a_listener_goes_after_the_slices_that_lead_to_it_and_its_port_to_nobody_befor
     scene.known.slices.clear();
     assert!(sockets(&scene).is_empty());
 }
+
+#[test]
+fn an_agent_that_refuses_its_configuration_is_told_with_its_reason() {
+    let mut scene = with_agent(1);
+    scene.add(&app("cache", 20_002));
+    scene.known.heard.get_mut("one-uid").unwrap().refusal = Some("the agent answered 422: localSocket is odd".into());
+    scene.tells("RemoteApp cache", "Programmed", "False", "Pending", &["node one", "localSocket is odd"]);
+    scene.tells("RemoteApp db", "Ready", "True", "Ready", &[]);
+}
+
+#[test]
+fn an_app_keeps_the_port_of_its_slices_when_every_other_record_is_lost() {
+    let mut scene = with_agent(1);
+    scene.settle();
+    let app = scene.known.remote_apps.pop().unwrap();
+    let mut without_status = (*app).clone();
+    without_status.status = None;
+    scene.known.remote_apps.push(without_status.into());
+    assert_eq!(scene.document().remote_apps[0].local_socket.as_deref(), Some("tcp:0.0.0.0:20001"));
+}
+
+#[test]
+fn an_app_without_a_free_port_keeps_what_it_has() {
+    let mut scene = with_agent(1);
+    scene.settle();
+    scene.known.sites.clear();
+    let narrowed = crate::scene::SITE.replace("spec:\n", "spec:\n  listenerPorts: {first: 20001, last: 20001}\n");
+    scene.add(&narrowed);
+    let one = scene.known.remote_apps.pop().unwrap();
+    let mut with_two = (*one).clone();
+    let mut second = with_two.spec.ports[0].clone();
+    (second.name, second.port) = ("admin".into(), 5433);
+    with_two.spec.ports.push(second);
+    scene.known.remote_apps.push(with_two.into());
+    scene.tells("RemoteApp db", "Programmed", "False", "PortsExhausted", &["listenerPorts"]);
+    let ports = |scene: &Scene| {
+        let service = scene.objects().services.pop().unwrap();
+        service.spec.unwrap().ports.unwrap().into_iter().filter_map(|port| port.name).collect::<Vec<_>>()
+    };
+    assert_eq!(ports(&scene), ["sql"], "the port that has a listener goes on");
+    // Another app has the only port of the next pool.
+    scene.known.sites.clear();
+    scene.add(&narrowed.replace("20001", "20009"));
+    scene.add(&app("cache", 20_009));
+    let unfinished = scene.look(|_, plans| plans[0].unfinished().map(str::to_owned).collect::<Vec<_>>());
+    assert_eq!(unfinished, ["db-uid"], "what it has stays as it is");
+}
+
+#[test]
+fn a_unix_socket_stays_while_a_remote_app_cannot_be_read() {
+    let permits = crate::scene::SITE.replace("spec:\n", "spec:\n  permissions: {unixSocketDirectories: [/run/apps]}\n");
+    let mut scene = Scene::of(&format!(
+        "{permits}---\nkind: RemoteApp\nmetadata: {{name: db, namespace: shop, uid: db-uid}}\nspec: {{from: [{{siteName: \
+         office, appName: db}}], ports: [{{name: sql, port: 5432}}], unixSocket: /run/apps/db.sock}}\n"
+    ));
+    scene.agent("one", "10.0.0.1", Some(&report(1)), 0);
+    let app = scene.known.remote_apps.pop().unwrap();
+    scene.known.unreadable.remote_apps.push(app.metadata.clone());
+    let sockets = |scene: &Scene| scene.document().remote_apps.len();
+    assert_eq!(sockets(&scene), 1);
+    scene.known.unreadable.remote_apps.clear();
+    assert_eq!(sockets(&scene), 0);
+}

@@ -97,3 +97,14 @@ fn the_key_of_a_site_that_had_one_is_never_replaced_by_another() {
         "it is remembered"
     );
 }
+
+#[test]
+fn credentials_without_a_name_are_malformed_and_the_last_ones_keep_working() {
+    let mut scene = Scene::of(&SITE.replace("topic: t", "topic: t, credentialsSecretRef: {name: login}"));
+    scene.secret("login", &[("username", "me"), ("password", "word")]);
+    let good = scene.look(|_, plans| plans[0].configuration.clone().unwrap());
+    scene.memory.configurations.insert("home".into(), good.clone());
+    scene.secret("login", &[("username", ""), ("password", "word")]);
+    scene.tells("Site home", "ResolvedRefs", "False", "SecretMalformed", &["login", "username"]);
+    assert_eq!(scene.look(|_, plans| plans[0].configuration.clone()), Some(good));
+}

@@ -102,3 +102,26 @@ async fn an_agent_that_begins_anew_with_an_older_configuration_gets_the_newest_a
     scene.agent.falls_back_to(revision - 1);
     until("it has the newest again", || scene.agent.revision() == revision).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_finds_neither_keys_nor_configuration_takes_nothing_away() {
+    let scene = Scene::new().await;
+    scene.uses("db", 1);
+    let operator = scene.operator("one").await;
+    scene.serves("db").await;
+    operator.stops().await;
+    let mesh = scene.server.get("secrets", SYSTEM, "mesh").unwrap();
+    for secret in ["mesh", "home-agent"] {
+        scene.server.remove("secrets", SYSTEM, secret);
+    }
+    let _operator = scene.operator("two").await;
+    scene.tells(("sites", SYSTEM, "home"), "ResolvedRefs", "False SecretNotFound").await;
+    scene.quiet().await;
+    assert!(scene.server.get("daemonsets", SYSTEM, "home-agent").is_some());
+    assert!(scene.server.get("services", APPS, "db").is_some());
+    scene.was_listed_ever_since("db");
+    scene.server.put("secrets", mesh);
+    scene.tells(("sites", SYSTEM, "home"), "ResolvedRefs", "True").await;
+    scene.serves("db").await;
+    scene.was_listed_ever_since("db");
+}
