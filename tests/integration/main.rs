@@ -11,6 +11,7 @@ mod configuration;
 mod endings;
 mod listener;
 mod logs;
+mod metrics;
 mod programs;
 mod reliability;
 mod reload;

@@ -72,8 +72,15 @@ fn a_bad_file_is_refused_whole_and_the_running_configuration_stays() {
     until("that is told", PATIENCE, || home.agent.log().contains("siteName cannot change").then_some(())).unwrap();
     let refused = home.metric("wovenet_agent_config_apply_total", &["result=\"refused\""]).unwrap();
     assert!(refused >= 2.0, "{refused} refused configurations are counted");
+    let stale = || home.metric("wovenet_agent_config_stale_seconds", &[]).unwrap();
+    assert!(stale() > 0.0, "the file waits to be mended");
     home.configure(good.uses("office", "answers").unwrap()).unwrap();
     home.sees("a good file is applied again", is_listening("office/answers")).unwrap();
+    assert_eq!(home.metric("wovenet_agent_config_stale_seconds", &[]).unwrap(), 0.0);
+    // What a person asks in vain over the API waits for nobody.
+    let wrong = json!({"siteName": "office", "appName": "wrong", "localSocket": "nonsense"});
+    assert_eq!(home.api("POST", "/remoteApps", &wrong.to_string()).unwrap().status, 422);
+    assert_eq!(home.metric("wovenet_agent_config_stale_seconds", &[]).unwrap(), 0.0);
     exchange(&mut client);
 }
 

@@ -344,6 +344,16 @@ impl Site {
         self.sees("no stream is open", none).map(drop)
     }
 
+    /// Returns the names of all metrics without the prefix of agents.
+    ///
+    /// # Errors
+    /// When metrics cannot be fetched.
+    pub fn metrics(&self) -> anyhow::Result<Vec<String>> {
+        let text = http::get(loopback(self.configuration.health), "/metrics")?;
+        let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE wovenet_agent_")?.split(' ').next());
+        Ok(names.map(str::to_owned).collect())
+    }
+
     /// Returns a metric, summed over the series whose line contains all of `labels`, such as `result="ok"`.
     ///
     /// # Errors

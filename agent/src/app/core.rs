@@ -269,13 +269,14 @@ impl Core {
         let hash = saved::hash(&content);
         let is_same = *self.file_hash.lock() == hash;
         if is_same && !forced {
-            return;
+            return self.own_metrics.note_current();
         }
         let loaded = match load(&file.display().to_string(), &content, &environment::variables()) {
             Ok(loaded) => loaded,
             Err(problems) => {
                 problems.iter().for_each(|problem| tracing::error!(%problem, "wrong configuration"));
                 self.own_metrics.note_refused();
+                self.own_metrics.note_stale();
                 return tracing::error!(file = %file.display(), "the configuration is refused, the running one stays");
             }
         };
@@ -286,6 +287,7 @@ impl Core {
             Ok(_) => *self.file_hash.lock() = hash,
             Err(error) => {
                 self.own_metrics.note_refused();
+                self.own_metrics.note_stale();
                 tracing::error!(file = %file.display(), %error, "the configuration is refused, the running one stays");
             }
         }
@@ -425,8 +427,12 @@ impl Agent for Arc<Core> {
         // A client that goes away must not stop a change half-way.
         let applying = tokio::spawn(async move {
             let applied = core.apply_document(document, origin).await;
-            if applied.is_err() {
+            if let Err(error) = &applied {
                 core.own_metrics.note_refused();
+                // A person has been told, and asks again or not; an older revision is not what anybody wants.
+                if origin == Origin::Operator && !matches!(error, ApplyError::Outdated { .. }) {
+                    core.own_metrics.note_stale();
+                }
             }
             applied
         });

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
 /// Buckets of the time to apply a configuration, in seconds.
 const APPLY_BUCKETS: [f64; 7] = [0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
@@ -83,20 +83,29 @@ impl Metrics {
     /// Counts a configuration of the file or the API that was refused.
     pub(super) fn note_refused(&self) {
         self.applied.with_label_values(&["refused"]).inc();
+    }
+
+    /// Notes that the file or the operator wants what was refused: it waits to be mended.
+    pub(super) fn note_stale(&self) {
         self.refused_since.lock().get_or_insert_with(Instant::now);
+    }
+
+    /// Notes that the file wants what is in force again.
+    pub(super) fn note_current(&self) {
+        *self.refused_since.lock() = None;
     }
 }
 
 /// Tells for how long a newer configuration waits to be mended.
 struct StaleCollector {
     refused_since: Arc<Mutex<Option<Instant>>>,
-    stale: IntGauge,
+    stale: Gauge,
 }
 
 impl StaleCollector {
     fn new(refused_since: Arc<Mutex<Option<Instant>>>) -> prometheus::Result<Self> {
-        let help = "Seconds since a newer configuration was refused, none being taken since; else 0.";
-        Ok(Self { refused_since, stale: IntGauge::new("wovenet_agent_config_stale_seconds", help)? })
+        let help = "Seconds since what the file or the operator wants was refused; 0 while it is in force.";
+        Ok(Self { refused_since, stale: Gauge::new("wovenet_agent_config_stale_seconds", help)? })
     }
 }
 
@@ -106,8 +115,7 @@ impl Collector for StaleCollector {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let seconds = self.refused_since.lock().map_or(0, |since| since.elapsed().as_secs());
-        self.stale.set(i64::try_from(seconds).unwrap_or(i64::MAX));
+        self.stale.set(self.refused_since.lock().map_or(0.0, |since| since.elapsed().as_secs_f64()));
         self.stale.collect()
     }
 }
