@@ -21,8 +21,6 @@ const LINE: ShapeSettings = ShapeSettings {
     rate: 200e6,
     queue: Duration::from_millis(100),
 };
-/// How often a measurement is begun.
-const ATTEMPTS: u32 = 3;
 /// What the tunnel carries at least, in multiples of a TCP connection that is controlled by cubic.
 const TIMES_CUBIC: f64 = 10.0;
 
@@ -58,17 +56,18 @@ impl Ends {
     /// Returns what iperf3 measures from one end, in Mbit/s, without the time that a connection takes to get fast.
     fn rate(&self, to: &str, direction: &[&str]) -> f64 {
         let arguments = [&["-c", to, "-t", "6", "-O", "4", "-C", "cubic", "-J"], direction].concat();
-        // A server that still ends the measurement before resets the next one.
-        let mut said = String::new();
-        let rate = (0..ATTEMPTS).find_map(|_| {
-            let mut client = self.tianjin.start("iperf3", &arguments).unwrap();
-            let status = client.wait(PATIENCE).unwrap();
-            said = client.output();
-            assert!(status.success(), "{said}");
-            let report: serde_json::Value = serde_json::from_str(&said).unwrap();
-            report.pointer("/end/sum_received/bits_per_second").and_then(serde_json::Value::as_f64)
-        });
-        rate.unwrap_or_else(|| panic!("{said}")) / 1e6
+        // A server of its own: one that still ends the measurement before resets the next.
+        let _server = self.ohio.start("iperf3", &["-s"]).unwrap();
+        self.ohio.reach("tcp:127.0.0.1:5201").unwrap();
+        let mut client = self.tianjin.start("iperf3", &arguments).unwrap();
+        let status = client.wait(PATIENCE).unwrap();
+        assert!(status.success(), "{}", client.output());
+        let report: serde_json::Value = serde_json::from_str(&client.output()).unwrap();
+        report
+            .pointer("/end/sum_received/bits_per_second")
+            .and_then(serde_json::Value::as_f64)
+            .unwrap_or_else(|| panic!("{}", client.output()))
+            / 1e6
     }
 }
 
@@ -76,8 +75,6 @@ fn carries_many_times_cubic(loss: f64) {
     let lab = Lab::new().unwrap();
     let _broker = lab.broker().unwrap();
     let ends = Ends::join(&lab, loss);
-    let _server = ends.ohio.start("iperf3", &["-s"]).unwrap();
-    ends.ohio.reach("tcp:127.0.0.1:5201").unwrap();
     let _agents = ends.agents();
     for direction in [&[][..], &["-R"]] {
         let (tcp, tunnel) = (ends.rate("203.0.113.9", direction), ends.rate("127.0.0.1", direction));
