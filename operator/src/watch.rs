@@ -98,6 +98,7 @@ impl Stores {
         let (sites, unreadable_sites) = self.sites.read();
         let (exposed_apps, unreadable_exposed_apps) = self.exposed_apps.read();
         let (remote_apps, unreadable_remote_apps) = self.remote_apps.read();
+        let namespaces = by_name(self.namespaces.store.state());
         let pods = self.pods.store.state();
         let mut pod_addresses: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
         for pod in pods.iter().filter(|pod| !has_ended(pod)) {
@@ -111,11 +112,11 @@ impl Stores {
         };
         Snapshot {
             sites: by_age(staying(sites)),
-            exposed_apps: by_age(staying(exposed_apps)),
-            remote_apps: by_age(staying(remote_apps)),
+            exposed_apps: by_age(of_staying(&namespaces, staying(exposed_apps))),
+            remote_apps: by_age(of_staying(&namespaces, staying(remote_apps))),
             services: by_place(self.services.store.state()),
             slices: by_place(self.slices.store.state()),
-            namespaces: by_name(self.namespaces.store.state()),
+            namespaces,
             nodes: by_name(self.nodes.store.state()),
             agents: by_age(pods.into_iter().filter(is_agent).collect()),
             pod_addresses,
@@ -136,6 +137,13 @@ impl Stores {
 fn staying<K: ResourceExt>(mut objects: Vec<Arc<K>>) -> Vec<Arc<K>> {
     objects.retain(|object| object.meta().deletion_timestamp.is_none());
     objects
+}
+
+/// Those whose namespace is not being deleted: pods there go first, each with its time to end, and only then apps.
+fn of_staying<K: ResourceExt>(namespaces: &BTreeMap<String, Arc<Namespace>>, mut apps: Vec<Arc<K>>) -> Vec<Arc<K>> {
+    let goes = |namespace: &Arc<Namespace>| namespace.metadata.deletion_timestamp.is_some();
+    apps.retain(|app| !app.namespace().and_then(|name| namespaces.get(&name)).is_some_and(goes));
+    apps
 }
 
 /// Tells whether a pod runs no more: its address may be another one's by now.

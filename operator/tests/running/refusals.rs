@@ -188,3 +188,21 @@ async fn fault_112_what_answers_at_an_agents_address_with_another_key_is_told_no
     scene.tells(("remoteapps", APPS, "db"), "Programmed", "False AgentsNotReady").await;
     assert_eq!(scene.agent.revision(), 0);
 }
+
+/// FAULTS row 114.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fault_114_apps_of_a_namespace_that_is_being_deleted_are_withdrawn_before_they_are_gone() {
+    let scene = Scene::new().await;
+    service(&scene, APPS);
+    scene.exposes_web(APPS);
+    scene.uses("db", 1);
+    let _operator = scene.operator("one").await;
+    scene.serves("db").await;
+    until("it is exposed", || exposed(&scene) == ["web"]).await;
+    let metadata = json!({"name": APPS, "deletionTimestamp": "2026-01-01T00:00:00Z"});
+    scene.server.put("namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}));
+    until("it is withdrawn", || exposed(&scene).is_empty()).await;
+    until("its Service is gone", || scene.server.get("services", APPS, "db").is_none()).await;
+    until("no listener is left", || scene.agent.document().remote_apps.is_empty()).await;
+    assert!(scene.server.get("remoteapps", APPS, "db").is_some(), "it is the namespace's to delete");
+}
