@@ -144,18 +144,11 @@ fn b17_a_joint_start_builds_the_tunnel_once() {
     let (mut first, mut second) = (mesh.prepare(first).unwrap(), mesh.prepare(second).unwrap());
     first.start().unwrap();
     second.start().unwrap();
-    let dialled = |site: &serde_json::Value| {
-        site["channels"].as_array().unwrap().iter().filter(|channel| channel["dialled"] == true).count()
-    };
-    let agreed = || {
-        let pair = (first.connected("second", 2).ok()?, second.connected("first", 2).ok()?);
-        (dialled(&pair.0) + dialled(&pair.1) == 2).then_some(())
-    };
-    until("both agree on two channels", PATIENCE, agreed).unwrap();
+    first.agrees_with(&second, 2).unwrap();
     for _ in 0..20 {
         assert_eq!(ask(first.local("second/echo"), b"x").unwrap(), b"x");
     }
-    until("both agree still", PATIENCE, agreed).unwrap();
+    first.agrees_with(&second, 2).unwrap();
     // Both sides dial each slot once at most; of two dials of one slot both keep the same.
     for site in [&first, &second] {
         let up = site.agent.log().matches("data channel is up").count();

@@ -333,6 +333,24 @@ impl Site {
         self.sees(&format!("{channels} channels to {site}"), good).map(|status| of_site(&status, site))
     }
 
+    /// Waits until this site and another have the same `channels` good ones, and returns what this one tells of the other.
+    /// Where both dialled, channels that give way to others are gone by then.
+    ///
+    /// # Errors
+    /// When they never agree.
+    pub fn agrees_with(&self, other: &Self, channels: usize) -> anyhow::Result<Value> {
+        let dialled = |site: &Value| {
+            let list = site["channels"].as_array().map(Vec::as_slice).unwrap_or_default();
+            list.iter().filter(|channel| channel["dialled"] == true).count()
+        };
+        let agreed = || {
+            let there = self.connected(&other.configuration.name, channels).ok()?;
+            let here = other.connected(&self.configuration.name, channels).ok()?;
+            (dialled(&there) + dialled(&here) == channels).then_some(there)
+        };
+        Ok(until("both agree on their channels", PATIENCE, agreed)?.0)
+    }
+
     /// Waits until no stream is open.
     ///
     /// # Errors
