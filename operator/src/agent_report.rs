@@ -137,6 +137,11 @@ pub struct Heard {
 }
 
 impl Heard {
+    /// Nothing yet, from `at` on.
+    pub fn nothing(at: Instant) -> Self {
+        Self { report: None, peers: None, at, error: None, refusal: None }
+    }
+
     /// Tells whether the agent was never heard so far, and need not have been yet.
     pub fn is_new(&self, now: Instant) -> bool {
         self.report.is_none() && now.duration_since(self.at) < SILENT_AFTER

@@ -85,7 +85,7 @@ pub struct Surroundings {
 
 impl Snapshot {
     /// Returns the agents' pods of a Site, those that go away excepted.
-    pub fn agents_of<'a>(&'a self, site: &'a str) -> impl Iterator<Item = &'a Arc<Pod>> {
+    pub fn agents_of<'a>(&'a self, site: &str) -> impl Iterator<Item = &'a Arc<Pod>> {
         let of_site = move |pod: &&Arc<Pod>| pod.labels().get(SITE_LABEL).is_some_and(|label| label == site);
         self.agents.iter().filter(of_site).filter(|pod| pod.metadata.deletion_timestamp.is_none())
     }

@@ -2,14 +2,11 @@
 
 mod agents;
 mod listeners;
+mod objects;
 
-use k8s_openapi::ByteString;
-use k8s_openapi::api::apps::v1::DaemonSet;
-use k8s_openapi::api::core::v1::{Secret, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt;
 use std::collections::{BTreeMap, BTreeSet};
+
+use kube::ResourceExt;
 use wovenet_config::Document;
 use wovenet_config::document::{DOCUMENT_MAX_BYTES, Pin, RemoteApp as RemoteAppEntry};
 use wovenet_config::key::PublicKey;
@@ -23,16 +20,13 @@ use crate::judge::{Credentials, Judged, JudgedExposedApp, JudgedRemoteApp, Judge
 use crate::known_peers::KnownPeers;
 use crate::names;
 use crate::ports::Key;
-use crate::render::remote_app::ServingAgent;
-use crate::render::{self, SiteDocument, document, tunnel_service};
+use crate::render::{SiteDocument, document, tunnel_service};
 
 pub use self::agents::PlannedAgent;
 use self::agents::agents;
 pub use self::listeners::ports_of;
-use self::listeners::{led_to, listener_ports, own_slices, retiring};
-
-/// The label of a node's zone.
-const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+use self::listeners::{led_to, listener_ports, retiring};
+pub use self::objects::Objects;
 
 /// What a revision may add to a document, in bytes.
 const REVISION_BYTES: usize = 64;
@@ -249,19 +243,6 @@ fn remote_apps(
     apps
 }
 
-/// Objects of a Site in the operator's namespace.
-#[derive(Debug, Default)]
-pub struct Objects {
-    /// The Secret with the configuration.
-    pub secrets: Vec<Secret>,
-    /// The agents.
-    pub daemon_sets: Vec<DaemonSet>,
-    /// Services of tunnels and of remote apps.
-    pub services: Vec<Service>,
-    /// EndpointSlices of remote apps.
-    pub slices: Vec<EndpointSlice>,
-}
-
 impl SitePlan<'_> {
     /// The name of the Site.
     pub fn name(&self) -> String {
@@ -279,38 +260,6 @@ impl SitePlan<'_> {
         self.key.as_ref().ok().map(SiteKey::public).or_else(had)
     }
 
-    /// Renders every object that can be rendered. Those of the Site itself are left out while it is frozen; Services and
-    /// slices of its remote apps go on, with what the agents that run tell.
-    pub fn objects(&self, known: &Snapshot, around: &Surroundings) -> Objects {
-        let site = &self.judged.site;
-        let Some(configuration) = &self.configuration else { return Objects::default() };
-        let mut services = if self.is_frozen() { Vec::new() } else { tunnel_service::services(site) };
-        let mut slices = Vec::new();
-        for one in self.judged.remote.iter().filter(|one| one.accepted.is_ok()) {
-            let ports = ports_of(one, &self.ports);
-            // Without any what is there stays; see `unfinished`.
-            if ports.is_empty() {
-                continue;
-            }
-            services.extend(render::remote_app::service(&one.app, &self.name(), &ports));
-            let serving = self.serving(one, known);
-            let families = families(one, known);
-            slices.extend(render::remote_app::slices(&one.app, &self.name(), &ports, &families, &serving));
-        }
-        Objects {
-            secrets: if self.is_frozen() { Vec::new() } else { vec![self.secret(configuration)] },
-            daemon_sets: if self.is_frozen() { Vec::new() } else { vec![render::daemon_set(site, around)] },
-            services,
-            slices,
-        }
-    }
-
-    /// The uids of remote apps that lack every listener port: what they have stays, as it may come back.
-    pub fn unfinished(&self) -> impl Iterator<Item = &str> {
-        let accepted = self.judged.remote.iter().filter(|one| one.accepted.is_ok() && one.app.service().is_some());
-        accepted.filter(|one| ports_of(one, &self.ports).is_empty()).filter_map(|one| one.app.metadata.uid.as_deref())
-    }
-
     /// Tells since which revision the agents are told this of an exposed app; `None` when they are not.
     pub fn exposed_since(&self, one: &JudgedExposedApp) -> Option<u64> {
         let entry = document::exposed_app(&one.app, one.target.as_ref().ok()?);
@@ -325,88 +274,10 @@ impl SitePlan<'_> {
         since?.into_iter().max()
     }
 
-    fn secret(&self, configuration: &Configuration) -> Secret {
-        let bytes = ByteString(configuration.to_bytes());
-        Secret {
-            metadata: names::of_site(&self.judged.site, names::agent(&self.name())),
-            data: Some(BTreeMap::from([(names::CONFIG_FIELD.to_owned(), bytes)])),
-            type_: Some("Opaque".to_owned()),
-            ..Secret::default()
-        }
-    }
-
-    /// The Secret with what the agents know of other sites; `None` while the one that is there says it. It has no owner, so
-    /// that a Site that is made again finds its peers.
-    pub fn peers_secret(&self, known: &Snapshot) -> Option<Secret> {
-        if self.is_frozen() {
-            return None;
-        }
-        let kept = kept_peers(&self.name(), known);
-        let told: Vec<_> = self.agents.iter().filter(|agent| agent.ready).map(|agent| agent.peers.as_deref()).collect();
-        let before = kept.clone().flatten().unwrap_or_default();
-        let unpin = self.configuration.as_ref().map(|now| now.document.unpin.as_slice()).unwrap_or_default();
-        let merged = before.merged(&told, &self.judged.site.spec, unpin);
-        let stands = match kept {
-            None => merged.is_empty(),
-            Some(kept) => kept.as_ref() == Some(&merged),
-        };
-        let metadata =
-            ObjectMeta { owner_references: None, ..names::of_site(&self.judged.site, names::peers(&self.name())) };
-        (!stands).then(|| Secret {
-            metadata,
-            data: Some(BTreeMap::from([(names::PEERS_FIELD.to_owned(), ByteString(merged.to_bytes()))])),
-            type_: Some("Opaque".to_owned()),
-            ..Secret::default()
-        })
-    }
-
     /// Whether an agent that runs was not heard yet: nothing can be told of it that was not told before.
     pub fn is_waiting_for_agents(&self) -> bool {
         self.agents.iter().any(|agent| agent.new)
     }
-
-    /// The agents that listen for a remote app and have a channel to a provider of it. One that was not heard yet, as this
-    /// operator has just begun, keeps its place.
-    pub fn serving<'b>(&'b self, one: &JudgedRemoteApp, known: &Snapshot) -> Vec<ServingAgent<'b>> {
-        let listed = listed(one, known);
-        let sockets = document::local_sockets(&one.app, &ports_of(one, &self.ports));
-        let tcp: Vec<&String> =
-            sockets.iter().map(|(_, socket)| socket).filter(|socket| socket.starts_with("tcp:")).collect();
-        let serves = |agent: &&PlannedAgent<'_>| {
-            if agent.new {
-                return agent.pod.metadata.uid.as_ref().is_some_and(|uid| listed.contains(uid));
-            }
-            !agent.report.as_ref().is_none_or(|report| report.draining)
-                && !tcp.is_empty()
-                && tcp.iter().all(|socket| {
-                    agent.listener(socket).is_some_and(|listener| {
-                        listener.state == "listening"
-                            && matches!(listener.provider_state.as_str(), "available" | "unhealthy")
-                    })
-                })
-        };
-        let serving = |agent: &PlannedAgent<'b>| ServingAgent { pod: agent.pod, zone: zone(agent.node(), known) };
-        self.agents.iter().filter(serves).map(serving).collect()
-    }
-}
-
-/// The uids of the agents that the slices of a remote app list now.
-fn listed(one: &JudgedRemoteApp, known: &Snapshot) -> BTreeSet<String> {
-    let targets = own_slices(&one.app, known)
-        .flat_map(|slice| &slice.endpoints)
-        .filter_map(|endpoint| endpoint.target_ref.as_ref());
-    targets.filter_map(|target| target.uid.clone()).collect()
-}
-
-fn zone(node: &str, known: &Snapshot) -> Option<String> {
-    known.nodes.get(node)?.labels().get(ZONE_LABEL).cloned()
-}
-
-/// The IP families that the API server gave a Service.
-fn families(one: &JudgedRemoteApp, known: &Snapshot) -> Vec<String> {
-    let place = (one.app.namespace().unwrap_or_default(), one.app.service_name().unwrap_or_default());
-    let families = known.services.get(&place).and_then(|service| service.spec.as_ref()?.ip_families.clone());
-    families.unwrap_or_default()
 }
 
 /// Plans every Site.

@@ -102,9 +102,7 @@ impl Agents {
     }
 
     fn start(&mut self, uid: String, agent: Agent) {
-        self.heard
-            .lock()
-            .insert(uid.clone(), Heard { report: None, peers: None, at: Instant::now(), error: None, refusal: None });
+        self.heard.lock().insert(uid.clone(), Heard::nothing(Instant::now()));
         let (agent, seen) = watch::channel(agent);
         let cancel = CancellationToken::new();
         let follower = Follower {

@@ -139,7 +139,8 @@ fn staying<K: ResourceExt>(mut objects: Vec<Arc<K>>) -> Vec<Arc<K>> {
     objects
 }
 
-/// Those whose namespace is not being deleted: pods there go first, each with its time to end, and only then apps.
+/// Those whose namespace is not being deleted: pods there may go first, each with its time to end, and only then apps
+/// (KEP-5080).
 fn of_staying<K: ResourceExt>(namespaces: &BTreeMap<String, Arc<Namespace>>, mut apps: Vec<Arc<K>>) -> Vec<Arc<K>> {
     let goes = |namespace: &Arc<Namespace>| namespace.metadata.deletion_timestamp.is_some();
     apps.retain(|app| !app.namespace().and_then(|name| namespaces.get(&name)).is_some_and(goes));

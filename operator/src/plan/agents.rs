@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::ResourceExt;
 
 use crate::agent_report::{Listener, Report};
 use crate::collect::{Snapshot, Surroundings, is_ready};
 use crate::known_peers::KnownPeers;
-use crate::names;
 
 /// An agent and what is known of it.
 #[derive(Clone, Debug)]
@@ -43,7 +41,7 @@ impl PlannedAgent<'_> {
 
 /// Finds the agents of a Site, those that go away excepted.
 pub(super) fn agents<'a>(site: &str, known: &'a Snapshot, around: &Surroundings) -> Vec<PlannedAgent<'a>> {
-    let pods: Vec<&Arc<Pod>> = known.agents.iter().filter(|pod| is_of(pod, site)).collect();
+    let pods: Vec<&Arc<Pod>> = known.agents_of(site).collect();
     let is_new = |pod: &Pod| known.heard_of(pod).is_none_or(|heard| heard.is_new(around.instant));
     let is_alive = |pod: &Pod| known.heard_of(pod).is_some_and(|heard| heard.is_alive(around.instant));
     let due: Vec<&&Arc<Pod>> = pods.iter().filter(|pod| is_ready(pod) && !is_new(pod)).collect();
@@ -61,8 +59,4 @@ pub(super) fn agents<'a>(site: &str, known: &'a Snapshot, around: &Surroundings)
         PlannedAgent { pod, ready: is_ready(pod) || says_ready, report, peers, refusal, new, silent }
     };
     pods.into_iter().map(planned).collect()
-}
-
-fn is_of(pod: &Pod, site: &str) -> bool {
-    pod.metadata.deletion_timestamp.is_none() && pod.labels().get(names::SITE_LABEL).is_some_and(|label| label == site)
 }

@@ -34,10 +34,7 @@ fn fault_93_an_agent_that_was_not_heard_yet_keeps_its_place_in_the_slices() {
     // When all stay silent, it is rather the operator that hears nothing.
     let long_ago = scene.around.instant.checked_sub(std::time::Duration::from_secs(9)).unwrap();
     for node in ["one-uid", "two-uid"] {
-        scene
-            .known
-            .heard
-            .insert(node.into(), Heard { report: None, peers: None, at: long_ago, error: None, refusal: None });
+        scene.known.heard.insert(node.into(), Heard::nothing(long_ago));
     }
     assert_eq!(scene.objects().slices, before);
     // One that stays silent while others are heard is taken out.

@@ -152,7 +152,7 @@ status: {{podIPs: [{{ip: {address}}}], conditions: [{{type: Ready, status: 'True
         ));
         let at = self.around.instant.checked_sub(Duration::from_secs(seconds_ago)).unwrap();
         let report = report.map(|text| Arc::new(serde_yaml::from_str(text).unwrap()));
-        self.known.heard.insert(format!("{node}-uid"), Heard { report, peers: None, at, error: None, refusal: None });
+        self.known.heard.insert(format!("{node}-uid"), Heard { report, ..Heard::nothing(at) });
     }
 
     /// Makes the cluster hold what is planned for the first Site, its configuration excepted.
