@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use data_encoding::BASE64;
-use wovenet_tests::clusters::PATIENCE_MINUTE;
+use wovenet_tests::clusters::{PATIENCE_MINUTE, PodProcess};
 use wovenet_tests::until::until;
 
 use crate::by_hand::{self, AGENTS, agent_name, cluster_address};
+use crate::installed::{SYSTEM, Sites};
 use crate::stage::Stage;
+use crate::world::World;
 
 /// A client gets pages again this long after an agent was killed.
 const BACK_WITHIN: Duration = Duration::from_secs(10);
@@ -26,37 +28,65 @@ fn running(name: &str) -> Stage {
 
 #[test]
 fn an_agent_knows_its_limits_and_its_node_and_has_nothing_to_warn_of() {
-    let stage = running("limits");
-    let a = &stage.world.a;
-    let log = a.logs(&stage.system, AGENTS).unwrap();
-    assert!(log.contains(r#""receive_window_bytes":4194304"#), "not 1/64 of 256 MiB: {log}");
-    assert!(!log.contains(r#""level":"WARN""#), "{log}");
-    assert!(log.contains(r#""host":"b1""#), "b's agent is not named after its node: {log}");
-    let process = a.process(&stage.system, &agent_name(&stage, a).unwrap(), "wovenet-agent").unwrap();
-    let threads = process.threads().unwrap();
-    assert_eq!(threads.iter().filter(|name| name.starts_with("tunnel-")).count(), 1, "not for one core: {threads:?}");
+    let stage = Stage::new("limits").unwrap();
+    let sites = Sites::new(&stage).unwrap();
+    sites.serve_web_with("agents: {resources: {limits: {cpu: '1', memory: 256Mi}}}").unwrap();
+    let World { a, b } = stage.world;
+    let pods = sites.agent_pods(a).unwrap();
+    assert_eq!(pods.len(), 2, "{pods:?}");
+    for pod in &pods {
+        let log = a.logs(SYSTEM, pod).unwrap();
+        assert!(log.contains(r#""receive_window_bytes":4194304"#), "not 1/64 of 256 MiB: {log}");
+        assert!(!log.contains(r#""level":"WARN""#), "{log}");
+        let threads = a.process(SYSTEM, pod, "wovenet-agent").unwrap().threads().unwrap();
+        let of_tunnel = threads.iter().filter(|name| name.starts_with("tunnel-")).count();
+        assert_eq!(of_tunnel, 1, "not for one core: {threads:?}");
+        for node in ["b1", "b2"] {
+            assert!(
+                log.contains(&format!(r#""host":"{node}""#)),
+                "b's agent is not named after its node {node}: {log}"
+            );
+        }
+    }
+    for pod in sites.agent_pods(b).unwrap() {
+        let log = b.logs(SYSTEM, &pod).unwrap();
+        assert!(!log.contains(r#""level":"WARN""#), "{log}");
+    }
 }
 
+/// FAULTS row 95.
 #[test]
-fn an_agent_starts_again_while_the_api_server_is_down() {
-    let stage = running("no-api-server");
+fn fault_95_agents_start_again_while_the_api_server_and_the_operator_are_down() {
+    let stage = Stage::new("no-api-server").unwrap();
+    let sites = Sites::new(&stage).unwrap();
+    sites.serve_web().unwrap();
     let a = &stage.world.a;
     let web = cluster_address(a, &stage.apps, "web").unwrap();
-    let process = a.process(&stage.system, &agent_name(&stage, a).unwrap(), "wovenet-agent").unwrap();
+    let pods = sites.agent_pods(a).unwrap();
+    let process = |pod: &String| a.process(SYSTEM, pod, "wovenet-agent").unwrap();
+    let agents: Vec<_> = pods.iter().map(process).collect();
+    let operators = |count: &str| {
+        a.kubectl(&["-n", SYSTEM, "scale", "deployment/wovenet-operator", &format!("--replicas={count}")])?;
+        a.rolled_out(SYSTEM, "deployment/wovenet-operator")
+    };
+    operators("0").unwrap();
     a.stop("kube-apiserver").unwrap();
-    let killed = process.kill();
-    let back = stage.steps.step("killed without an API server → next page", || {
+    let killed: Vec<_> = agents.iter().map(PodProcess::kill).collect();
+    let back = stage.steps.step("all agents killed without an API server → next page", || {
         until("pages come again", PATIENCE_MINUTE, || stage.page_at_node(&web).ok())
     });
     a.start("kube-apiserver").unwrap();
-    let whole = stage.steps.step("API server started → new names are found again", || {
+    let whole = stage.steps.step("API server started → a new RemoteApp is served", || {
         a.api_serves()?;
         a.recover()?;
-        by_hand::use_as(&stage, "again")?;
+        operators("2")?;
+        a.apply(&stage.apps, &sites.remote_app("again", "ports: [{name: http, port: 80}]"))?;
         stage.first_page("again")
     });
     whole.unwrap();
-    killed.unwrap();
+    for one in killed {
+        one.unwrap();
+    }
     let (page, took) = back.unwrap().0;
     assert!(page.starts_with("web-"), "{page}");
     assert!(took <= BACK_WITHIN, "{took:?}");

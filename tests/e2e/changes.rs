@@ -87,7 +87,7 @@ fn narrowed_deleted_and_applied_again_takes_effect_within_two_seconds_and_leaves
     let sites = Sites::new(&stage).unwrap();
     sites.serve_web().unwrap();
     let (a, b) = (&stage.world.a, &stage.world.b);
-    stage.watch().unwrap();
+    stage.watch("web").unwrap();
     let delete = |cluster: &Cluster, object: &str| cluster.kubectl(&["-n", &stage.apps, "delete", object]).map(drop);
     let gives_back = |what: &str| takes_effect(&stage, what, true, || sites.expose_web());
     cuts(&stage, "open connection when the ExposedApp is narrowed", || sites.expose_web_to("another"));
@@ -120,7 +120,7 @@ fn a_site_that_is_deleted_and_applied_again_is_the_same_site() {
     }
     let foreign = || foreign(a, &[&stage.apps, SYSTEM]).unwrap();
     let untouched = foreign();
-    stage.watch().unwrap();
+    stage.watch("web").unwrap();
     let delete = || a.kubectl(&["-n", SYSTEM, "delete", &site]).map(drop);
     takes_effect(&stage, "Site deleted", false, delete);
     let selector = format!("wovenet.io/site={}", sites.name);
@@ -145,31 +145,39 @@ fn a_site_that_is_deleted_and_applied_again_is_the_same_site() {
     }
 }
 
+/// A copy of a RemoteApp's manifest for another namespace.
+fn without_its_place(manifest: &str) -> String {
+    let kept = |line: &&str| !["namespace:", "resourceVersion:", "uid:"].iter().any(|key| line.trim().starts_with(key));
+    manifest.lines().filter(kept).map(|line| format!("{line}\n")).collect()
+}
+
 /// FAULTS row 114.
 #[test]
 fn fault_114_a_namespace_is_deleted_with_everything_in_it_and_others_go_on() {
     let stage = Stage::new("namespace").unwrap();
     let sites = Sites::new(&stage).unwrap();
     sites.serve_web().unwrap();
-    let a = &stage.world.a;
+    let (a, b) = (&stage.world.a, &stage.world.b);
     let other = format!("{}-other", stage.apps);
     a.kubectl(&["create", "namespace", &other]).unwrap();
     let manifest = a.kubectl(&["-n", &stage.apps, "get", "remoteapp/web", "-o", "yaml"]).unwrap();
-    let kept = ["namespace:", "resourceVersion:", "uid:"];
-    let copy: String = manifest
-        .lines()
-        .filter(|line| !kept.iter().any(|key| line.trim_start().starts_with(key)))
-        .map(|line| format!("{line}\n"))
-        .collect();
-    a.apply(&other, &copy).unwrap();
+    a.apply(&other, &without_its_place(&manifest)).unwrap();
     a.wait(&other, "remoteapp/web", "condition=Ready").unwrap();
-    let deleted =
-        stage.steps.step("namespace deleted", || a.kubectl(&["delete", "namespace", &other, "--timeout=60s"]));
-    deleted.unwrap();
+    let delete =
+        |cluster: &Cluster, namespace: &str| cluster.kubectl(&["delete", "namespace", namespace, "--wait=false"]);
+    stage.watch(&format!("web.{other}")).unwrap();
+    takes_effect(&stage, "namespace of a RemoteApp deleted", false, || delete(a, &other).map(drop));
+    stage
+        .steps
+        .step("all that was in it is gone", || a.wait("default", &format!("namespace/{other}"), "delete"))
+        .unwrap();
     assert!(works(&stage));
     let document = a.get(SYSTEM, &format!("secret/{}-agent", sites.name)).unwrap();
     let config = document.pointer("/data/config.yaml").and_then(|text| text.as_str()).unwrap().to_owned();
     let config = data_encoding::BASE64.decode(config.as_bytes()).unwrap();
     let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
     assert_eq!(config["remoteApps"].as_array().map(Vec::len), Some(1), "no listener is left of it");
+    cuts(&stage, "open connection when the namespace of an ExposedApp is deleted", || delete(b, &stage.apps).map(drop));
+    let web = stage.page("web");
+    assert!(web.is_err(), "{web:?}");
 }

@@ -124,11 +124,16 @@ spec:
 
     /// Applies a Site in each cluster: a only dials, b is reached at a forwarded node port.
     pub(crate) fn join(&self) -> anyhow::Result<()> {
+        self.join_with("")
+    }
+
+    /// The same with further lines for the spec of a's Site.
+    fn join_with(&self, of_a: &str) -> anyhow::Result<()> {
         let (stage, b) = (self.stage, &self.stage.world.b);
         let (address, port) = (b.public_address(), stage.public_port);
         let expose = format!("expose: [{{type: NodePort, publicAddress: {address}, publicPort: {port}}}]");
         self.site(b, &expose)?;
-        self.site(&stage.world.a, "")?;
+        self.site(&stage.world.a, of_a)?;
         self.forward_node_port()
     }
 
@@ -185,8 +190,13 @@ spec:
 
     /// Joins both, exposes and uses `web`, and waits for the first page and for every condition.
     pub(crate) fn serve_web(&self) -> anyhow::Result<()> {
+        self.serve_web_with("")
+    }
+
+    /// The same with further lines for the spec of a's Site.
+    pub(crate) fn serve_web_with(&self, of_a: &str) -> anyhow::Result<()> {
         self.stage.web_and_client()?;
-        self.join()?;
+        self.join_with(of_a)?;
         self.expose_web()?;
         self.use_web()?;
         self.stage.first_page("web")?;
@@ -200,6 +210,13 @@ spec:
         b.wait(SYSTEM, &format!("site/{}", self.name), "condition=Ready")?;
         b.wait(&self.stage.apps, "exposedapp/web", "condition=Ready")?;
         a.wait(&self.stage.apps, "remoteapp/web", "condition=Ready")
+    }
+
+    /// Returns the names of the pods of a cluster's agents.
+    pub(crate) fn agent_pods(&self, cluster: &Cluster) -> anyhow::Result<Vec<String>> {
+        let pods = cluster.list(SYSTEM, "pods", &format!("wovenet.io/site={}", self.name))?;
+        let names = pods.iter().filter_map(|pod| pod.pointer("/metadata/name")?.as_str());
+        Ok(names.map(str::to_owned).collect())
     }
 
     /// The name of the agents' DaemonSet.

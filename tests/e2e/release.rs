@@ -105,7 +105,10 @@ fn the_definitions_applied_by_kubectl_alone_are_enough_for_a_release_without_the
     for definition in DEFINITIONS {
         a.wait("default", &format!("crd/{definition}"), "condition=Established").unwrap();
     }
-    assert!(a.kubectl(&["explain", "sites.spec.expose.publicAddress"]).unwrap().contains("DESCRIPTION"));
+    // An API server lists a kind some moments after it serves it.
+    let explained = || a.kubectl(&["explain", "sites.spec.expose.publicAddress"]).ok();
+    let (explained, _) = until("fields are explained", PATIENCE_MINUTE, explained).unwrap();
+    assert!(explained.contains("DESCRIPTION"), "{explained}");
     stage.steps.step("helm install without definitions", || helm(a, &["install"], &["crds.enabled=false"])).unwrap();
     sites.site(a, "").unwrap();
     sites.use_web().unwrap();

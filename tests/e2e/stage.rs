@@ -82,10 +82,12 @@ impl Stage {
         self.last_line("/tmp/held", "[0-9]")
     }
 
-    /// Lets the client try `web` again and again.
-    pub(crate) fn watch(&self) -> anyhow::Result<()> {
-        let script = "probe watch web 80 >/tmp/watched 2>&1 & until grep -q works /tmp/watched; do usleep 20000; done";
-        self.world.a.execute(&self.apps, "client", &["timeout", "30", "sh", "-c", script]).map(drop)
+    /// Lets the client try a host again and again.
+    pub(crate) fn watch(&self, host: &str) -> anyhow::Result<()> {
+        let script =
+            r#"probe watch "$1" 80 >/tmp/watched 2>&1 & until grep -q works /tmp/watched; do usleep 20000; done"#;
+        let watch = ["timeout", "30", "sh", "-c", script, "-", host];
+        self.world.a.execute(&self.apps, "client", &watch).map(drop)
     }
 
     /// Returns since when tries have gone as they go now: `works` or `fails`.

@@ -79,7 +79,7 @@ impl fmt::Display for Problem {
 }
 
 /// Quotes a value for a message: one line, escaped, cut when long.
-pub(crate) fn shown(value: &str) -> String {
+pub fn shown(value: &str) -> String {
     match value.char_indices().nth(SHOWN_MAX_CHARS) {
         Some((end, _)) => format!("{:?}…", &value[..end]),
         None => format!("{value:?}"),

@@ -33,6 +33,14 @@ pub struct Applied {
     pub warnings: Vec<String>,
 }
 
+impl Applied {
+    /// Adds what the one who asked should look at.
+    pub(super) fn warned(mut self, warnings: Vec<String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+}
+
 /// Why a configuration was not taken. The running one stays.
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {

@@ -7,7 +7,7 @@ use wovenet_config::{Document, Problem};
 use crate::api::agent::{Applied, Origin};
 use crate::api::door::{Peer, Side};
 use crate::api::refusal::Refusal;
-use crate::api::request::Body;
+use crate::api::request::{Body, Written};
 use crate::api::restore::restore;
 use crate::api::shared::Shared;
 
@@ -32,17 +32,20 @@ pub(in crate::api) async fn replace(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Json<Applied>, Refusal> {
-    let document = body.document()?;
     let applied = match peer.side {
         Side::Operator => {
+            let document = body.document()?;
             has_revision(&document)?;
             shared.editor.change(Origin::Operator, move |_| Ok(document)).await?
         }
         Side::Person => {
+            let Written { value: document, warnings } = body.written::<Document>()?;
             if document.revision.is_some() {
                 return Err(Refusal::forbidden("only the operator may set a configuration that has a revision"));
             }
-            change(&shared, peer, move |running| restore(document, running).map_err(Refusal::invalid)).await?
+            change(&shared, peer, move |running| restore(document, running).map_err(Refusal::invalid))
+                .await?
+                .warned(warnings)
         }
     };
     Ok(Json(applied))

@@ -13,7 +13,7 @@ use crate::api::app_schema::ExposedApp;
 use crate::api::door::Peer;
 use crate::api::edits;
 use crate::api::refusal::Refusal;
-use crate::api::request::Body;
+use crate::api::request::{Body, Written};
 use crate::api::shared::Shared;
 
 /// An exposed app as wovenet shows it.
@@ -68,9 +68,9 @@ pub(in crate::api) async fn create(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<(StatusCode, Json<Applied>), Refusal> {
-    let app = body.entry()?;
+    let Written { value: app, warnings } = body.written()?;
     let applied = change(&shared, peer, move |running| edits::add_exposed(running, app)).await?;
-    Ok((StatusCode::CREATED, Json(applied)))
+    Ok((StatusCode::CREATED, Json(applied.warned(warnings))))
 }
 
 /// Replaces an exposed app.
@@ -83,8 +83,10 @@ pub(in crate::api) async fn replace(
     Path(name): Path<String>,
     body: Body,
 ) -> Result<Json<Applied>, Refusal> {
-    let app = body.entry()?;
-    change(&shared, peer, move |running| edits::replace_exposed(running, &name, app)).await.map(Json)
+    let Written { value: app, warnings } = body.written()?;
+    change(&shared, peer, move |running| edits::replace_exposed(running, &name, app))
+        .await
+        .map(|applied| Json(applied.warned(warnings)))
 }
 
 /// Exposes an app no longer.

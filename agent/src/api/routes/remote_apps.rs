@@ -13,7 +13,7 @@ use crate::api::app_schema::RemoteApp;
 use crate::api::door::Peer;
 use crate::api::edits::{self, RemoteAppReference};
 use crate::api::refusal::Refusal;
-use crate::api::request::Body;
+use crate::api::request::{Body, Written};
 use crate::api::shared::Shared;
 
 /// A remote app as wovenet shows it.
@@ -74,9 +74,9 @@ pub(in crate::api) async fn create(
     Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<(StatusCode, Json<Applied>), Refusal> {
-    let app = body.entry()?;
+    let Written { value: app, warnings } = body.written()?;
     let applied = change(&shared, peer, move |running| edits::add_remote(running, app)).await?;
-    Ok((StatusCode::CREATED, Json(applied)))
+    Ok((StatusCode::CREATED, Json(applied.warned(warnings))))
 }
 
 /// Replaces a remote app.
@@ -91,8 +91,11 @@ pub(in crate::api) async fn replace(
     Query(which): Query<Which>,
     body: Body,
 ) -> Result<Json<Applied>, Refusal> {
-    let (app, reference) = (body.entry()?, reference(names, which));
-    change(&shared, peer, move |running| edits::replace_remote(running, &reference, app)).await.map(Json)
+    let Written { value: app, warnings } = body.written()?;
+    let reference = reference(names, which);
+    change(&shared, peer, move |running| edits::replace_remote(running, &reference, app))
+        .await
+        .map(|applied| Json(applied.warned(warnings)))
 }
 
 /// Closes a remote app's local socket.

@@ -1,6 +1,6 @@
 //! Apps created, replaced and removed one at a time.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::api::agent::Agent;
 use crate::api::testing::{DOCUMENT, FakeAgent, ask, open, start};
@@ -52,6 +52,35 @@ async fn remote_apps_that_use_one_app_are_told_apart_by_their_local_socket() {
     let one = "DELETE /api/v1/remoteApps/office/desk?localSocket=tcp:127.0.0.1:5901";
     assert_eq!(ask(one, "").await.status, 200);
     assert_eq!(agent.document().remote_apps[1].local_socket.as_deref(), Some("tcp:127.0.0.1:5902"));
+}
+
+#[tokio::test]
+async fn a_key_that_is_unknown_is_ignored_and_told() {
+    let agent = FakeAgent::new(DOCUMENT);
+    let server = start(&open(), &agent).await;
+    let told = async |line, body| {
+        let answer = ask(server.address(), line, &[], body).await;
+        assert!((200..300).contains(&answer.status), "{line}: {answer:?}");
+        answer.json()["warnings"].clone()
+    };
+    let unknown = |key: &str| json!([format!("the key {key:?} is unknown and ignored")]);
+    let db = r#"{"appName":"db","appSocket":"tcp:127.0.0.1:5432","allowedSite":["office"]}"#;
+    assert_eq!(told("POST /api/v1/localExposedApps", db).await, unknown("allowedSite"));
+    let moved = "localSocket: tcp:127.0.0.1:5433\nidleTimout: 5s";
+    assert_eq!(told("PUT /api/v1/remoteApps/office/ssh", moved).await, unknown("idleTimout"));
+    let whole = |edit: &dyn Fn(&mut Value)| {
+        let mut whole = serde_json::to_value(&*agent.document()).unwrap();
+        edit(&mut whole);
+        whole.to_string()
+    };
+    let misspelt = whole(&|whole| {
+        whole["tunnel"]["channelPerSite"] = 3.into();
+        whole["remoteApps"][1]["a\nb"] = 1.into();
+    });
+    let both = ["remoteApps[1].a\nb", "tunnel.channelPerSite"].map(|key| unknown(key)[0].clone());
+    assert_eq!(told("PUT /api/v1/config", &misspelt).await, json!(both));
+    let many = whole(&|whole| (0..100).for_each(|i| whole[format!("k{i}")] = i.into()));
+    assert_eq!(told("PUT /api/v1/config", &many).await.as_array().map(Vec::len), Some(16));
 }
 
 #[tokio::test]
