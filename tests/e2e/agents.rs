@@ -90,6 +90,13 @@ fn fault_95_agents_start_again_while_the_api_server_and_the_operator_are_down() 
     let (page, took) = back.unwrap().0;
     assert!(page.starts_with("web-"), "{page}");
     assert!(took <= BACK_WITHIN, "{took:?}");
+    for pod in &pods {
+        let restarts = || {
+            let pod = a.get(SYSTEM, &format!("pod/{pod}")).ok()?;
+            pod.pointer("/status/containerStatuses/0/restartCount")?.as_u64().filter(|count| *count == 1)
+        };
+        until("its kubelet tells that it began again", PATIENCE_MINUTE, restarts).unwrap();
+    }
 }
 
 #[test]
