@@ -61,6 +61,13 @@ pub(crate) enum Command {
         #[arg(long, value_parser = seconds)]
         time: Duration,
     },
+    /// The same at a steady pace; print the longest time to that byte in milliseconds. Fails when one connection does.
+    Slowest {
+        #[arg(long)]
+        to: SocketAddr,
+        #[arg(long, value_parser = seconds)]
+        time: Duration,
+    },
     /// Exchange 64 bytes over one connection again and again; print the median time in milliseconds.
     RoundTrip {
         #[arg(long)]

@@ -21,6 +21,12 @@ pub(crate) enum Measure {
     ShareUp,
     ShareDown,
     Recovery,
+    /// Of the end that listens for the other.
+    ListeningKilled,
+    /// Of the end that dials the other.
+    DiallingKilled,
+    /// The longest of all while one of two channels is cut.
+    ChannelCut,
     /// While so many connections are idle.
     Idle(usize),
     /// Once, when the tunnel is started.
@@ -53,6 +59,9 @@ impl Measure {
             Self::ShareUp => "share beside one TCP cubic flow, up".to_owned(),
             Self::ShareDown => "share beside one TCP cubic flow, down".to_owned(),
             Self::Recovery => "bytes flow again after the link was down for 5 s".to_owned(),
+            Self::ListeningKilled => "new connection after kill -9 and restart of the listening end".to_owned(),
+            Self::DiallingKilled => "new connection after kill -9 and restart of the dialling end".to_owned(),
+            Self::ChannelCut => "slowest new connection of 20 s, one of two channels cut".to_owned(),
             Self::Idle(count) => format!("memory of an idle connection, {count} held, larger end"),
             Self::Start => "start of both ends to first byte".to_owned(),
         }
@@ -64,6 +73,7 @@ impl Measure {
             Self::CpuUp | Self::CpuDown => "s/GB",
             Self::ConnectsAlone | Self::ConnectsEight => "/s",
             Self::RoundTrip | Self::FirstByte | Self::RoundTripBesideBulk | Self::Start => "ms",
+            Self::ListeningKilled | Self::DiallingKilled | Self::ChannelCut => "ms",
             Self::ShareUp | Self::ShareDown => "%",
             Self::Recovery => "s",
             Self::Idle(_) => "kB",

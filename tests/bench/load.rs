@@ -8,7 +8,7 @@ use anyhow::Context;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use crate::app::{DOWNLOAD, ECHO, UPLOAD};
 use crate::bulk::{self, Direction, Received, Window};
@@ -20,6 +20,9 @@ const REQUEST_BYTES: usize = 64;
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 /// How much later than its window a transfer may end.
 const LATE_MAX: Duration = Duration::from_secs(20);
+
+/// New connections at a steady pace begin one so long after another, whether or not those before are done.
+const PACE: Duration = Duration::from_millis(50);
 
 fn block_on<T>(future: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(future)
@@ -94,6 +97,24 @@ pub(crate) fn connects(to: SocketAddr, time: Duration, at_once: usize) -> anyhow
 pub(crate) fn first_byte(to: SocketAddr, time: Duration) -> anyhow::Result<()> {
     let times = block_on(connect_again(to, Instant::now() + time))?;
     println!("{}", median(&times) * 1e3);
+    Ok(())
+}
+
+/// Prints the longest milliseconds from before the connect to the first byte of the answer.
+pub(crate) fn slowest(to: SocketAddr, time: Duration) -> anyhow::Result<()> {
+    let times = block_on(async {
+        let (start, mut clients, mut pace) = (Instant::now(), JoinSet::new(), interval(PACE));
+        while start.elapsed() < time {
+            pace.tick().await;
+            clients.spawn(connect_again(to, Instant::now()));
+        }
+        let mut times = Vec::new();
+        while let Some(one) = clients.join_next().await {
+            times.extend(one??);
+        }
+        anyhow::Ok(times)
+    })?;
+    println!("{}", times.into_iter().fold(0.0, f64::max) * 1e3);
     Ok(())
 }
 

@@ -38,6 +38,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bulk { to, direction, streams, window } => load::bulk(to, direction, streams, window.into()),
         Command::Connects { to, time, at_once } => load::connects(to, time, at_once),
         Command::FirstByte { to, time } => load::first_byte(to, time),
+        Command::Slowest { to, time } => load::slowest(to, time),
         Command::RoundTrip { to, window } => load::round_trip(to, window.into()),
         Command::Pause { to, at_least, limit } => load::pause(to, at_least, limit),
         Command::Hold { to, count, limit } => load::hold(to, count, limit),

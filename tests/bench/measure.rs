@@ -1,14 +1,14 @@
 //! Takes one figure of one tunnel.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
 use crate::bulk::{Direction, Window};
 use crate::figures::Measure;
-use crate::plan::{BEFORE_OUTAGE, HEAD_START, OUTAGE, SETTLE};
-use crate::tunnels::{Congestion, Contender};
+use crate::plan::{BEFORE_OUTAGE, CUT, HEAD_START, OUTAGE, SETTLE};
+use crate::tunnels::{Congestion, Contender, End};
 use crate::world::{Load, World};
 
 /// A pause of a download this long is the outage and not a full queue.
@@ -19,7 +19,7 @@ const RECOVERY_MAX: Duration = Duration::from_secs(60);
 /// Takes `measure`, and what is known with it.
 pub(crate) fn take(
     world: &World,
-    contender: &Contender,
+    contender: &mut Contender,
     measure: Measure,
     window: Window,
 ) -> anyhow::Result<Vec<(Measure, f64)>> {
@@ -40,6 +40,9 @@ pub(crate) fn take(
         Measure::ShareUp => share(world, contender, Direction::Up, window)?,
         Measure::ShareDown => share(world, contender, Direction::Down, window)?,
         Measure::Recovery => recovery(world, contender)?,
+        Measure::ListeningKilled => killed(world, contender, End::Listening)?,
+        Measure::DiallingKilled => killed(world, contender, End::Dialling)?,
+        Measure::ChannelCut => channel_cut(world, contender)?,
         Measure::Idle(count) => idle_kilobytes(world, contender, count)?,
         _ => anyhow::bail!("{} is taken with another figure", measure.title()),
     };
@@ -118,6 +121,25 @@ fn recovery(world: &World, contender: &Contender) -> anyhow::Result<f64> {
     std::thread::sleep(OUTAGE);
     world.mend()?;
     Ok((first(load)? - OUTAGE.as_secs_f64()).max(0.0))
+}
+
+/// Returns after how many milliseconds a new connection works, from the restart on.
+fn killed(world: &World, contender: &mut Contender, end: End) -> anyhow::Result<f64> {
+    contender.kill_and_restart(end)?;
+    let restarted = Instant::now();
+    world.wait_ready(contender.address)?;
+    Ok(restarted.elapsed().as_secs_f64() * 1e3)
+}
+
+/// Returns the milliseconds of the slowest new connection while a channel is cut. None may fail.
+fn channel_cut(world: &World, contender: &Contender) -> anyhow::Result<f64> {
+    // The end that was killed last may not have all channels yet.
+    std::thread::sleep(SETTLE);
+    let port = contender.channel_port().context("it has no channels of its own")?;
+    world.cut_flow(port)?;
+    let slowest = world.load(&["slowest", "--time", &seconds(CUT)], contender.address).and_then(first);
+    world.mend()?;
+    slowest
 }
 
 /// Returns by how many kilobytes the larger end has grown for each connection.

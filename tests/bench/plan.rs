@@ -24,6 +24,10 @@ pub(crate) const BEFORE_OUTAGE: Duration = Duration::from_secs(3);
 pub(crate) const OUTAGE: Duration = Duration::from_secs(5);
 /// How long a tunnel takes to recover, about.
 const RECOVERY_TIME: Duration = Duration::from_secs(2);
+/// How long new connections are made while a channel is cut: longer than until it is given up.
+pub(crate) const CUT: Duration = Duration::from_secs(20);
+/// How long an end that was killed takes to be of use again, about.
+const RESTART_TIME: Duration = Duration::from_secs(1);
 /// The first of two flows is under way before the second begins.
 pub(crate) const HEAD_START: Duration = Duration::from_millis(500);
 
@@ -45,6 +49,8 @@ pub(crate) enum PartName {
     Queue,
     /// Fairness beside TCP.
     Share,
+    /// Ends that are killed, and a channel that is cut.
+    Failure,
 }
 
 /// Tunnels that are measured in turn in one scene.
@@ -87,6 +93,7 @@ fn full() -> Vec<Part> {
     parts.extend(LOSSY.map(|scene| loss(scene, 3, window(4.0, 6.0), over_links(&Kind::OVER_LINKS))));
     parts.push(queue(3, window(4.0, 5.0), over_links(&Kind::OVER_LINKS)));
     parts.push(share(3, window(5.0, 15.0), over_links(&[Kind::Wovenet, Kind::Direct])));
+    parts.push(failure(5));
     for part in parts.iter_mut().filter(|part| part.scene == Scene::Lossy) {
         part.measures.extend([Measure::EightUp, Measure::EightDown]);
     }
@@ -103,6 +110,7 @@ fn quick() -> Vec<Part> {
         loss(Scene::Lossy, 2, window(1.5, 2.5), beside_tcp),
         queue,
         share(1, window(2.0, 4.0), over_links(&[Kind::Wovenet])),
+        failure(1),
     ]
 }
 
@@ -141,6 +149,13 @@ fn share(rounds: usize, window: Window, tunnels: Vec<Tunnel>) -> Part {
     Part { name: PartName::Share, scene: Scene::Shared, rounds, window, tunnels, measures }
 }
 
+/// Those whose ends find each other again by themselves. Of what only one has there is nothing to compare.
+fn failure(rounds: usize) -> Part {
+    let measures = vec![Measure::ListeningKilled, Measure::DiallingKilled, Measure::ChannelCut];
+    let tunnels = all([Kind::Wovenet, Kind::RatholeTls]);
+    Part { name: PartName::Failure, scene: Scene::Pair, rounds, window: window(0.0, 0.0), tunnels, measures }
+}
+
 fn window(warm_up: f64, time: f64) -> Window {
     Window { warm_up: Duration::from_secs_f64(warm_up), time: Duration::from_secs_f64(time) }
 }
@@ -174,6 +189,8 @@ impl Part {
             // Twice, with either first.
             Measure::ShareUp | Measure::ShareDown => (HEAD_START + self.window.total()) * 2,
             Measure::Recovery => BEFORE_OUTAGE + OUTAGE + RECOVERY_TIME,
+            Measure::ListeningKilled | Measure::DiallingKilled => RESTART_TIME,
+            Measure::ChannelCut => CUT + SETTLE,
             Measure::Idle(count) => SETTLE + Duration::from_secs((count / CONNECTS_PER_SECOND) as u64),
             _ => self.window.total(),
         }

@@ -55,9 +55,9 @@ fn leave_out_missing(parts: &mut [Part], arguments: &RunArguments, report: &mut 
 
 fn run_part(part: &Part, arguments: &RunArguments, report: &mut Report) -> anyhow::Result<()> {
     let world = World::start(part.scene)?;
-    let contenders = start(part, &world, arguments, report);
+    let mut contenders = start(part, &world, arguments, report);
     for round in 1..=part.rounds {
-        for contender in &contenders {
+        for contender in &mut contenders {
             println!("  round {round} of {}: {}", part.rounds, contender.name);
             for measure in &part.measures {
                 take(&world, contender, part, *measure, report);
@@ -88,7 +88,7 @@ fn start(part: &Part, world: &World, arguments: &RunArguments, report: &mut Repo
 }
 
 /// A figure that cannot be taken is missing: it ends nothing.
-fn take(world: &World, contender: &Contender, part: &Part, measure: Measure, report: &mut Report) {
+fn take(world: &World, contender: &mut Contender, part: &Part, measure: Measure, report: &mut Report) {
     match measure::take(world, contender, measure, part.window) {
         Ok(figures) => {
             for (measure, value) in figures {

@@ -20,7 +20,7 @@ use wovenet_tests::process::Process;
 use crate::arguments::RunArguments;
 use crate::scene::Scene;
 use crate::world::World;
-pub(crate) use contender::Contender;
+pub(crate) use contender::{Contender, End};
 use place::{Place, program};
 
 /// The first port on the side of the clients; each tunnel has the next.

@@ -115,6 +115,12 @@ impl World {
         self.far.fault(&rule)
     }
 
+    /// Cuts the UDP flow of one port of the near side.
+    pub(crate) fn cut_flow(&self, near_port: u16) -> anyhow::Result<()> {
+        self.near.fault(&format!("input udp dport {near_port} drop"))?;
+        self.far.fault(&format!("input udp sport {near_port} drop"))
+    }
+
     /// Mends the line.
     pub(crate) fn mend(&self) -> anyhow::Result<()> {
         self.near.heal()?;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use wovenet_tests::log;
+use wovenet_tests::log::{self, Line};
 use wovenet_tests::until::{PATIENCE, until};
 
 use crate::pair::{GONE, Pair, UP};
@@ -11,6 +11,8 @@ use crate::{measured, now_ms};
 
 /// A channel that no longer answers is dead after this long.
 const DEAD_WITHIN: Duration = Duration::from_secs(15);
+/// A channel that is not heard any more is replaced from another port this long after.
+const OTHER_PORT_WITHIN: Duration = Duration::from_secs(3);
 /// How many connections are held; they spread over two channels.
 const HELD: usize = 8;
 
@@ -25,6 +27,26 @@ fn fault_45_of_two_channels_one_is_cut_and_only_its_streams_fail() {
     assert_eq!(service.failures, 0, "a stream without an answer is opened again on the other channel: {service:?}");
     // The flow is still cut: another one takes its place.
     pair.home.wait_channels(2).unwrap();
+}
+
+#[test]
+fn fault_45_while_the_ways_of_all_ports_that_were_dialled_from_are_lost_another_port_is_used() {
+    let pair = Pair::over_ipv4().unwrap();
+    pair.office.wait_channels(2).unwrap();
+    let cut = |line: &Line| {
+        let address = line.field("remote_addr");
+        let port = address.rsplit(':').next().unwrap();
+        format!("input udp sport {port} drop\noutput udp dport {port} drop\n")
+    };
+    let faults: String = log::lines(&pair.office.agent, 0, UP).iter().map(cut).collect();
+    let from = log::length(&pair.home.agent);
+    pair.office.host.namespace().fault(&faults).unwrap();
+    let health = |line: &Line| line.field("health") == "Suspect";
+    let (_, suspect) = log::wait_for(&pair.home.agent, from, "channel health changed", health).unwrap();
+    let (_, up) = log::wait_for(&pair.home.agent, from, UP, |_| true).unwrap();
+    measured("45 all flows cut: another one after suspicion", up);
+    assert!(up <= OTHER_PORT_WITHIN, "{suspect:?} {up:?}");
+    pair.home.wait_working().unwrap();
 }
 
 #[test]

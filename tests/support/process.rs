@@ -12,6 +12,7 @@ use crate::until::until;
 /// A child whose output goes to a file. It is killed when dropped.
 #[derive(Debug)]
 pub struct Process {
+    command: Command,
     child: Child,
     log: PathBuf,
 }
@@ -24,13 +25,19 @@ impl Process {
     pub fn start(mut command: Command, log: &Path) -> anyhow::Result<Self> {
         let output = File::options().create(true).append(true).open(log)?;
         let errors = output.try_clone()?;
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .spawn()
-            .with_context(|| format!("cannot start {command:?}"))?;
-        Ok(Self { child, log: log.to_owned() })
+        command.stdin(Stdio::null()).stdout(output).stderr(errors);
+        let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+        Ok(Self { command, child, log: log.to_owned() })
+    }
+
+    /// Kills it with SIGKILL and starts it again at once.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn restart(&mut self) -> anyhow::Result<()> {
+        self.kill()?;
+        self.child = self.command.spawn()?;
+        Ok(())
     }
 
     /// Returns the process id.

@@ -1,5 +1,5 @@
 //! The sockets that are dialled from: one for each shard, and a fresh one for each dial to a site-scoped address, as the
-//! same pair of addresses always meets the same backend.
+//! same pair of addresses always meets the same backend, or whose pooled socket gets no answer.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ impl DialPool {
     /// Returns a socket of `shard`.
     pub(super) fn endpoint(&self, scope: Scope, shard: &Shard) -> Result<Endpoint, EndpointError> {
         if scope == Scope::Site {
-            return self.settings.dial(shard.runtime.clone());
+            return self.fresh(shard);
         }
         let mut endpoints = self.endpoints.lock();
         if let Some(endpoint) = endpoints.get(&shard.index) {
@@ -36,6 +36,11 @@ impl DialPool {
         self.metrics.udp_buffer.with_label_values(&["dial"]).set(granted);
         endpoints.insert(shard.index, endpoint.clone());
         Ok(endpoint)
+    }
+
+    /// Returns a socket of `shard` on a port that nothing was sent from.
+    pub(super) fn fresh(&self, shard: &Shard) -> Result<Endpoint, EndpointError> {
+        self.settings.dial(shard.runtime.clone())
     }
 
     /// Waits until every connection of the pooled sockets has told its peer of its end.

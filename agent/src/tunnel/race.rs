@@ -14,7 +14,7 @@ use wovenet_config::key::PublicKey;
 use crate::peer::Transport;
 use crate::tunnel::channel::{Channel, Direction};
 use crate::tunnel::dial_pool::DialPool;
-use crate::tunnel::endpoint::EndpointError;
+use crate::tunnel::endpoint::{Endpoint, EndpointError};
 use crate::tunnel::frame::Slot;
 use crate::tunnel::handshake::{self, Authenticated, HandshakeError};
 use crate::tunnel::listen::HANDSHAKE_TIMEOUT;
@@ -26,6 +26,10 @@ use crate::tunnel::shared::{ACCEPT_TIMEOUT, Shared};
 pub const ATTEMPT_STAGGER: Duration = Duration::from_millis(250);
 /// The most addresses tried at a time.
 pub const ATTEMPTS_AT_ONCE: usize = 4;
+
+/// How long the port that is dialled from waits for an answer before another one is tried beside it: longer than a round trip
+/// and a lost packet.
+pub const FRESH_PORT_AFTER: Duration = Duration::from_secs(1);
 
 /// Why no address led to a channel.
 #[derive(Debug, thiserror::Error)]
@@ -102,14 +106,31 @@ impl Race {
         }
     }
 
+    /// Connects from a pooled socket, and when no answer came for a while from a fresh one beside it: a router on the way
+    /// may have lost what it knew of the first one's port, or remember it wrongly for as long as packets come from there.
     async fn connect(&self, candidate: &Candidate) -> Result<quinn::Connection, RaceError> {
-        let endpoint = self.pool.endpoint(candidate.scope, &self.shard)?;
+        let pooled = self.connect_from(self.pool.endpoint(candidate.scope, &self.shard)?, candidate);
+        let from_fresh = async {
+            tokio::time::sleep(FRESH_PORT_AFTER).await;
+            self.connect_from(self.pool.fresh(&self.shard)?, candidate).await
+        };
+        let both = async {
+            tokio::pin!(pooled, from_fresh);
+            tokio::select! {
+                outcome = &mut pooled => outcome,
+                outcome = &mut from_fresh => match outcome {
+                    Ok(connection) => Ok(connection),
+                    Err(_) => pooled.await,
+                },
+            }
+        };
+        timeout(HANDSHAKE_TIMEOUT, both).await.unwrap_or_else(|_| Err(HandshakeError::Timeout.into()))
+    }
+
+    async fn connect_from(&self, endpoint: Endpoint, candidate: &Candidate) -> Result<quinn::Connection, RaceError> {
         let config = self.pool.settings.client_config(self.key)?;
         let connecting = endpoint.quic.connect_with(config, candidate.address, "wovenet")?;
-        match timeout(HANDSHAKE_TIMEOUT, connecting).await {
-            Err(_) => Err(HandshakeError::Timeout.into()),
-            Ok(connected) => Ok(connected.map_err(HandshakeError::of_dial)?),
-        }
+        Ok(connecting.await.map_err(HandshakeError::of_dial)?)
     }
 
     async fn authenticate(

@@ -5,10 +5,19 @@ use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use anyhow::Context;
 use wovenet_tests::process::Process;
 
 use super::Congestion;
 use crate::usage;
+
+/// One of the two ends of a tunnel.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum End {
+    /// The one that the other dials.
+    Listening,
+    Dialling,
+}
 
 /// A tunnel that runs.
 pub(crate) struct Contender {
@@ -18,6 +27,7 @@ pub(crate) struct Contender {
     pub(crate) address: SocketAddr,
     /// From the start of both ends to the first byte; none without ends.
     pub(crate) started_in: Option<Duration>,
+    /// The end that listens for the other one, and the other one.
     pub(super) processes: Vec<Process>,
     /// Resident bytes of each process before the first load.
     pub(super) fresh: BTreeMap<u32, u64>,
@@ -26,6 +36,23 @@ pub(crate) struct Contender {
 impl Contender {
     pub(crate) fn has_processes(&self) -> bool {
         !self.processes.is_empty()
+    }
+
+    /// Kills an end with SIGKILL and starts it again at once.
+    pub(crate) fn kill_and_restart(&mut self, end: End) -> anyhow::Result<()> {
+        let index = match end {
+            End::Listening => 0,
+            End::Dialling => 1,
+        };
+        self.processes.get_mut(index).context("it has no such end")?.restart()
+    }
+
+    /// Returns the near port of an agents' channel that is up, as the far agent's log tells it.
+    pub(crate) fn channel_port(&self) -> Option<u16> {
+        let log = self.processes.first()?.output();
+        let up = log.lines().rfind(|line| line.contains("data channel is up"))?;
+        let address = up.split_once("remote_addr=")?.1.split_whitespace().next()?;
+        address.parse::<SocketAddr>().ok().map(|address| address.port())
     }
 
     /// Returns the CPU seconds of both ends so far, children included.
