@@ -93,7 +93,9 @@ fn full() -> Vec<Part> {
     parts.extend(LOSSY.map(|scene| loss(scene, 3, window(4.0, 6.0), over_links(&Kind::OVER_LINKS))));
     parts.push(queue(3, window(4.0, 5.0), over_links(&Kind::OVER_LINKS)));
     parts.push(share(3, window(5.0, 15.0), over_links(&[Kind::Wovenet, Kind::Direct])));
-    parts.push(failure(5));
+    let mut failures = failure(5, &[Kind::Wovenet, Kind::RatholeTls]);
+    failures.measures.push(Measure::ChannelCut);
+    parts.push(failures);
     for part in parts.iter_mut().filter(|part| part.scene == Scene::Lossy) {
         part.measures.extend([Measure::EightUp, Measure::EightDown]);
     }
@@ -110,7 +112,7 @@ fn quick() -> Vec<Part> {
         loss(Scene::Lossy, 2, window(1.5, 2.5), beside_tcp),
         queue,
         share(1, window(2.0, 4.0), over_links(&[Kind::Wovenet])),
-        failure(1),
+        failure(1, &[Kind::Wovenet]),
     ]
 }
 
@@ -149,10 +151,10 @@ fn share(rounds: usize, window: Window, tunnels: Vec<Tunnel>) -> Part {
     Part { name: PartName::Share, scene: Scene::Shared, rounds, window, tunnels, measures }
 }
 
-/// Those whose ends find each other again by themselves. Of what only one has there is nothing to compare.
-fn failure(rounds: usize) -> Part {
-    let measures = vec![Measure::ListeningKilled, Measure::DiallingKilled, Measure::ChannelCut];
-    let tunnels = all([Kind::Wovenet, Kind::RatholeTls]);
+/// Those whose ends find each other again by themselves.
+fn failure(rounds: usize, kinds: &[Kind]) -> Part {
+    let measures = vec![Measure::ListeningKilled, Measure::DiallingKilled];
+    let tunnels = all(kinds.iter().copied());
     Part { name: PartName::Failure, scene: Scene::Pair, rounds, window: window(0.0, 0.0), tunnels, measures }
 }
 
