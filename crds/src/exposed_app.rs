@@ -78,7 +78,7 @@ pub const ALLOWED_SITES_MAX: usize = 256;
         .message("exactly one of service, address, unixSocket and range is required")
 )]
 pub struct ExposedAppSpec {
-    /// The Site to attach to. Default: the only one.
+    /// The Site to attach to. Default: the only one; an app that is attached stays when another Site is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_ref: Option<SiteReference>,
 

@@ -92,7 +92,7 @@ pub use status::{PortStatus, RemoteAppStatus};
         .message("unixSocket needs exactly one entry under ports: a unix socket has no ports"),
 )]
 pub struct RemoteAppSpec {
-    /// The Site to attach to. Default: the only one.
+    /// The Site to attach to. Default: the only one; an app that is attached stays when another Site is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_ref: Option<SiteReference>,
 

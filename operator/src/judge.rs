@@ -145,7 +145,8 @@ pub fn judge(known: &Snapshot, around: &Surroundings) -> Judged {
         judged.sites.push(site::judge(site, known, around));
     }
     for app in &known.exposed_apps {
-        match attach::attach(&app.spec.site_ref, app.namespace(), known, around).map(|name| places[&name]) {
+        let attached = app.status.as_ref().and_then(|status| status.site.as_deref());
+        match attach::attach(&app.spec.site_ref, attached, app.namespace(), known, around).map(|name| places[&name]) {
             Ok(place) => {
                 let one = exposed_app::judge(app, &mut judged.sites[place], known, &lookup);
                 judged.sites[place].exposed.push(one);
@@ -155,7 +156,8 @@ pub fn judge(known: &Snapshot, around: &Surroundings) -> Judged {
     }
     let mut services = BTreeMap::new();
     for app in &known.remote_apps {
-        match attach::attach(&app.spec.site_ref, app.namespace(), known, around).map(|name| places[&name]) {
+        let attached = app.status.as_ref().and_then(|status| status.site.as_deref());
+        match attach::attach(&app.spec.site_ref, attached, app.namespace(), known, around).map(|name| places[&name]) {
             Ok(place) => {
                 let one = remote_app::judge(app, &mut judged.sites[place], known, &lookup, &mut services);
                 judged.sites[place].remote.push(one);

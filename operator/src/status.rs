@@ -6,6 +6,7 @@ mod site;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use k8s_openapi::jiff::Timestamp;
+use kube::ResourceExt;
 use wovenet_crds::condition::{self, ConditionType, Reason, Verdict};
 
 use crate::collect::Snapshot;
@@ -63,8 +64,7 @@ fn programmed(plan: &SitePlan<'_>, since: Option<u64>) -> Result<(), Verdict> {
     };
     let ready: Vec<&PlannedAgent<'_>> = plan.agents.iter().filter(|agent| agent.ready).collect();
     if ready.is_empty() {
-        let message = "no agent is ready: see the DaemonSet of the Site and its pods";
-        return Err(Verdict::fails(Reason::AgentsNotReady, message));
+        return Err(Verdict::fails(Reason::AgentsNotReady, none_ready(&plan.agents)));
     }
     if let Some(agent) = ready.iter().find(|agent| agent.silent || agent.report.is_none()) {
         let message = format!("the agent of node {} does not answer the operator", agent.node());
@@ -80,6 +80,23 @@ fn programmed(plan: &SitePlan<'_>, since: Option<u64>) -> Result<(), Verdict> {
         }
         None if lagging.is_empty() => Ok(()),
         None => Err(Verdict::fails(Reason::Pending, "agents are being told")),
+    }
+}
+
+/// Says why no agent is ready, as far as that stays the same while it lasts: a status that changes by itself would be written
+/// again and again.
+fn none_ready(agents: &[PlannedAgent<'_>]) -> String {
+    let lacks_image = |agent: &&PlannedAgent<'_>| {
+        let status = agent.pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+        let mut waiting = status.filter_map(|status| status.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
+        waiting.any(|reason| reason.contains("Image"))
+    };
+    match (agents.is_empty(), agents.iter().find(lacks_image)) {
+        (true, _) => "no agent is ready, and there is no pod: see the events of the Site's DaemonSet".to_owned(),
+        (false, Some(agent)) => {
+            format!("no agent is ready: the image of pod {} cannot be pulled", agent.pod.name_any())
+        }
+        (false, None) => "no agent is ready: see the DaemonSet of the Site and its pods".to_owned(),
     }
 }
 

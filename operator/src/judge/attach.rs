@@ -10,9 +10,13 @@ use wovenet_crds::site::From;
 use super::Refusal;
 use crate::collect::{Snapshot, Surroundings};
 
-/// Returns the name of the Site.
+const AMBIGUOUS: &str = "there are several Sites: name one in spec.siteRef.name";
+
+/// Returns the name of the Site. An app that names none stays at the one that it is `attached` to: another Site must not take
+/// away what works.
 pub(super) fn attach(
     reference: &Option<SiteReference>,
+    attached: Option<&str>,
     namespace: Option<String>,
     known: &Snapshot,
     around: &Surroundings,
@@ -32,10 +36,10 @@ pub(super) fn attach(
                 let name = only.name.as_deref().unwrap_or_default();
                 return Err((Reason::SiteNotFound, not_found(name, known, around)));
             }
-            _ => {
-                let message = "there are several Sites: name one in spec.siteRef.name".to_owned();
-                return Err((Reason::AmbiguousSite, message));
-            }
+            (sites, _) => sites
+                .iter()
+                .find(|site| attached == Some(site.name_any().as_str()))
+                .ok_or_else(|| (Reason::AmbiguousSite, AMBIGUOUS.to_owned()))?,
         },
     };
     let namespace = namespace.unwrap_or_default();

@@ -93,6 +93,9 @@ fn target(app: &ExposedApp, site: &Site, known: &Snapshot, lookup: &Lookup<'_>) 
     }
 }
 
+/// How many ports of a Service are told beside one that it lacks.
+const PORTS_SHOWN_MAX: usize = 8;
+
 fn service_target(
     app: &ExposedApp,
     wanted: &ServiceTarget,
@@ -123,24 +126,36 @@ fn service_target(
         }
     };
     permit_endpoints(service, &namespace, site, known, lookup)?;
-    let sockets =
-        wanted.ports.iter().map(|wanted| {
-            let port =
-                spec.ports.iter().flatten().find(|port| is_meant(port, wanted)).ok_or_else(|| {
-                    (Reason::PortNotFound, format!("Service {name} has no TCP port {}", text(wanted)))
-                })?;
-            let socket = std::net::SocketAddr::new(address, port.port as u16);
-            Ok((port.name.clone().unwrap_or_else(|| port.port.to_string()), format!("tcp:{socket}")))
-        });
+    let ports = spec.ports.unwrap_or_default();
+    let sockets = wanted.ports.iter().map(|wanted| {
+        let port =
+            ports.iter().find(|port| is_meant(port, wanted)).ok_or_else(|| port_not_found(name, wanted, &ports))?;
+        let socket = std::net::SocketAddr::new(address, port.port as u16);
+        Ok((port.name.clone().unwrap_or_else(|| port.port.to_string()), format!("tcp:{socket}")))
+    });
     sockets.collect::<Result<_, Refusal>>().map(Target::Sockets)
 }
 
+fn port_not_found(service: &str, wanted: &IntOrString, ports: &[ServicePort]) -> Refusal {
+    let shown = |port: &ServicePort| match &port.name {
+        Some(name) => format!("{name} ({})", port.port),
+        None => port.port.to_string(),
+    };
+    let there: Vec<String> = ports.iter().filter(|port| is_tcp(port)).take(PORTS_SHOWN_MAX).map(shown).collect();
+    let there = if there.is_empty() { "none".to_owned() } else { there.join(", ") };
+    (Reason::PortNotFound, format!("Service {service} has no TCP port {}; it has: {there}", text(wanted)))
+}
+
+fn is_tcp(port: &ServicePort) -> bool {
+    matches!(port.protocol.as_deref(), None | Some("TCP"))
+}
+
 fn is_meant(port: &ServicePort, wanted: &IntOrString) -> bool {
-    let tcp = matches!(port.protocol.as_deref(), None | Some("TCP"));
-    tcp && match wanted {
-        IntOrString::Int(number) => port.port == *number,
-        IntOrString::String(name) => port.name.as_ref() == Some(name),
-    }
+    is_tcp(port)
+        && match wanted {
+            IntOrString::Int(number) => port.port == *number,
+            IntOrString::String(name) => port.name.as_ref() == Some(name),
+        }
 }
 
 fn text(port: &IntOrString) -> String {

@@ -35,6 +35,14 @@ fn accept(site: &Site, known: &Snapshot, around: &Surroundings) -> Result<(), Re
     let name = site.name_any();
     let older = known.sites.iter().take_while(|other| other.metadata.uid != site.metadata.uid);
     for other in older {
+        if is_same_mesh(site, other) && site.site_name() == other.site_name() {
+            let message = format!(
+                "Site {} is older and is called {} in the same mesh: choose another spec.siteName",
+                other.name_any(),
+                site.site_name()
+            );
+            return Err((Reason::NameConflict, message));
+        }
         if on_host_network(site) && on_host_network(other) {
             let message = format!(
                 "agents of Site {} are on the network of the nodes too, with the same ports {API_PORT} and {HEALTH_PORT}: \
@@ -62,6 +70,12 @@ fn accept(site: &Site, known: &Snapshot, around: &Surroundings) -> Result<(), Re
         }
     }
     check(&skeleton(site, known, around)).map_err(|problem| (Reason::Invalid, format!("Site {name}: {problem}")))
+}
+
+/// Whether both find the same sites: by the key and the topic, as brokers may be listed in another order or by another name.
+fn is_same_mesh(one: &Site, other: &Site) -> bool {
+    let topic = |site: &Site| site.spec.message_channel.as_ref().and_then(|channel| channel.mqtt.topic.clone());
+    one.spec.key_secret_ref.name == other.spec.key_secret_ref.name && topic(one) == topic(other)
 }
 
 /// Where the Site's objects are to be, nothing may be that somebody else made: it would be overwritten.

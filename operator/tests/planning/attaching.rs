@@ -25,6 +25,18 @@ fn an_app_that_names_no_site_attaches_to_the_only_one() {
 }
 
 #[test]
+fn an_app_that_is_attached_stays_when_another_site_is_made_and_a_new_one_must_name_one() {
+    let attached = format!("{APP}status: {{site: home}}\n");
+    let new = APP.replace("name: web, namespace: shop, uid: app-uid", "name: new, namespace: shop, uid: new-uid");
+    let scene = Scene::with_site(&format!("{}---\n{attached}---\n{new}---\n{SERVICE}", second_site()));
+    scene.tells("ExposedApp web", "Accepted", "True", "Accepted", &[]);
+    scene.tells("ExposedApp new", "Accepted", "False", "AmbiguousSite", &["spec.siteRef.name"]);
+    let elsewhere = attached.replace("site: home", "site: gone");
+    let scene = Scene::with_site(&format!("{}---\n{elsewhere}", second_site()));
+    scene.tells("ExposedApp web", "Accepted", "False", "AmbiguousSite", &[]);
+}
+
+#[test]
 fn with_several_sites_it_must_name_one_and_a_name_that_does_not_exist_is_told() {
     let scene = Scene::with_site(&format!("{}---\n{APP}", second_site()));
     scene.tells("ExposedApp web", "Accepted", "False", "AmbiguousSite", &["spec.siteRef.name"]);

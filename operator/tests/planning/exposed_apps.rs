@@ -32,7 +32,7 @@ fn a_service_or_port_that_does_not_exist_is_named() {
     scene.tells("ExposedApp web", "ResolvedRefs", "False", "ServiceNotFound", &["web", "shop"]);
     let missing = app("web", NEW, "service: {name: web, ports: [grpc, 80]}");
     let scene = Scene::with_site(&format!("{missing}---\n{}", service("clusterIP: 10.96.0.7, selector: {app: web}")));
-    scene.tells("ExposedApp web", "Ready", "False", "PortNotFound", &["grpc"]);
+    scene.tells("ExposedApp web", "Ready", "False", "PortNotFound", &["grpc", "it has: http (80)"]);
     assert!(scene.document().local_exposed_apps.is_empty());
 }
 

@@ -94,6 +94,21 @@ fn two_sites_of_one_cluster_cannot_share_a_port_of_their_nodes() {
 }
 
 #[test]
+fn two_sites_of_one_cluster_cannot_have_one_name_in_one_mesh() {
+    let twin = |differs: &str, by: &str| {
+        let named = SITE.replace("spec:\n", "spec:\n  siteName: home\n").replace("name: home, ", "name: twin, ");
+        named.replace("site-uid", "twin-uid").replace("2026-01-01", "2026-01-05").replace(differs, by)
+    };
+    let scene = Scene::with_site(&twin("", ""));
+    scene.tells("Site home", "Accepted", "True", "Accepted", &[]);
+    scene.tells("Site twin", "Accepted", "False", "NameConflict", &["Site home", "siteName"]);
+    for (key, of_another_mesh) in [("topic: t", "topic: u"), ("{name: mesh}", "{name: another}")] {
+        let scene = Scene::with_site(&twin(key, of_another_mesh));
+        scene.tells("Site twin", "Accepted", "True", "Accepted", &[]);
+    }
+}
+
+#[test]
 fn what_the_definitions_let_through_and_agents_would_refuse_makes_the_site_invalid_and_not_its_configuration() {
     for (expose, field) in [
         ("{type: HostPort, publicAddress: 0.0.0.0}", "publicAddress"),

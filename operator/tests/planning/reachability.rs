@@ -91,7 +91,14 @@ fn an_agent_that_lags_or_cannot_listen_is_named_by_its_node() {
     let mut scene = Scene::with_site(APP);
     scene.agent("one", "10.0.0.1", None, 60);
     scene.tells("RemoteApp db", "Programmed", "False", "AgentsNotReady", &["one"]);
-    Scene::with_site(APP).tells("RemoteApp db", "Programmed", "False", "AgentsNotReady", &["DaemonSet"]);
+    Scene::with_site(APP).tells("RemoteApp db", "Programmed", "False", "AgentsNotReady", &["no pod", "DaemonSet"]);
+    let mut scene = Scene::with_site(APP);
+    scene.add(
+        "kind: Pod\nmetadata: {name: home-agent-x, namespace: wovenet-system, labels: {wovenet.io/site: home}}\n\
+         status: {containerStatuses: [{name: agent, image: x, imageID: '', ready: false, restartCount: 0, \
+         state: {waiting: {reason: ErrImagePull}}}]}",
+    );
+    scene.tells("RemoteApp db", "Programmed", "False", "AgentsNotReady", &["the image of pod home-agent-x"]);
 }
 
 #[test]
