@@ -116,6 +116,8 @@ async fn every_stream_without_a_proper_header_is_in_the_audit_log_with_its_cause
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("log");
     let log = tracing_subscriber::fmt().with_ansi(false).with_writer(crate::telemetry::open(&path).unwrap()).finish();
+    // While there is one subscriber only, another test's thread that comes by first decides that nobody wants a line.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _guard = tracing::subscriber::set_default(log);
     let (world, _) = World::single(app(echo).await).await;
     for header in [&[9, 0, 0][..], &[1]] {
