@@ -3,6 +3,7 @@
 mod changes;
 mod core;
 mod identity;
+mod in_force;
 mod metrics;
 mod own_addresses;
 mod persist;

@@ -1,35 +1,30 @@
-//! The running agent: what it consists of, the configuration in force, and how another one is applied.
+//! The running agent: what it consists of, how it starts and ends.
 
-use std::path::Path;
+mod apply;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::watch;
-use tokio::time::timeout;
 use wovenet_config::app::ExposedApp;
 use wovenet_config::tunnel::Tunnel;
-use wovenet_config::{AgentConfig, Document, Loaded, Problem, load, validate};
+use wovenet_config::{AgentConfig, Loaded};
 
-use crate::api::agent::{Agent, Applied, ApplyError, Origin, Status};
 use crate::app::identity::{Identity, state_location};
+use crate::app::in_force::{InForce, derive_ring};
 use crate::app::metrics::Metrics;
 use crate::app::own_addresses;
-use crate::app::saved::{self, Choice, Saved};
-use crate::app::{GOODBYE_TIMEOUT, StartOptions, status};
+use crate::app::saved;
+use crate::app::{GOODBYE_TIMEOUT, StartOptions};
 use crate::discovery::network::NetworkWatch;
 use crate::discovery::{BrokerState, Discovery, DiscoveryMetrics, DiscoverySettings};
-use crate::environment;
-use crate::forward::{DRAIN_DEFAULT, Forward, ForwardError, ForwardSettings, ListenerState};
+use crate::forward::{DRAIN_DEFAULT, Forward, ForwardError, ForwardSettings};
 use crate::peer::store::{Store, StoreError, load_given_peers, render_peers};
 use crate::peer::{Directory, MeshKey, MeshKeyError, MeshKeyRing, Now, OwnStatement, Peers, SignedStatement};
 use crate::telemetry::LevelHandle;
 use crate::tunnel::{ServeStream, TunnelError, TunnelHandle, TunnelSettings, Tunnels};
-
-/// How long an answer to a new configuration waits for its local sockets to be bound.
-const BIND_WAIT: Duration = Duration::from_secs(1);
 
 /// Why the agent cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -52,16 +47,6 @@ pub enum StartError {
     /// This site's statement is too large.
     #[error("cannot state who this site is: {0}")]
     Statement(#[from] crate::peer::StatementError),
-}
-
-/// A configuration and where it came from.
-#[derive(Clone, Debug)]
-pub(super) struct InForce {
-    pub(super) document: Arc<Document>,
-    pub(super) config: Arc<AgentConfig>,
-    warnings: Arc<Vec<String>>,
-    /// It came over the API, and holds until the file is changed.
-    from_api: bool,
 }
 
 /// The parts that only one change at a time may touch.
@@ -107,18 +92,11 @@ impl Core {
         let location = state_location(&loaded.config, options.ephemeral);
         let (identity, store) = Identity::open(&loaded.config, &location)?;
         let file_hash = std::fs::read(&options.file).map(|content| saved::hash(&content)).unwrap_or_default();
-        let in_force = choose_configuration(&store, loaded, &file_hash);
+        let in_force = InForce::choose(&store, loaded, &file_hash);
         let config = in_force.config.clone();
         let now = Now::current();
         let generation = store.next_generation(now.unix_ms);
-        let mut directory =
-            Directory::new(identity.site, identity.name.clone(), config.trust, &config.peers, &config.denied_keys);
-        directory.unpin(&config.unpin);
-        store.load_peers(&mut directory, now);
-        if let Some(given) = &config.peers_file {
-            load_given_peers(given, &mut directory, now);
-        }
-        let peers = Peers::new(directory);
+        let peers = Peers::new(known_peers(&config, &identity, &store, now));
         let (ring, ring_seen) = watch::channel(derive_ring(&config).await?);
         let (exposed, exposed_seen) = watch::channel(Arc::new(config.exposed_apps.clone()));
         let network_watch = NetworkWatch::start();
@@ -148,16 +126,7 @@ impl Core {
             own,
             identity.host.clone(),
         ));
-        let forward = Arc::new(Forward::start(ForwardSettings {
-            opener: Arc::new(handle.clone()),
-            next_acceptor: Box::new({
-                let handle = handle.clone();
-                move || handle.next_acceptor()
-            }),
-            registry: metrics.clone(),
-            node_addresses: own_addresses::node_addresses(network.clone()),
-            drain: DRAIN_DEFAULT,
-        })?);
+        let forward = Arc::new(start_forward(&handle, &network, &metrics)?);
         late_serve.set(forward.serve()).ok();
         forward.apply(&config.remote_apps, &config.exposed_apps);
         tokio::spawn(sign_statements(identity.clone(), own_seen.clone(), statement));
@@ -259,98 +228,6 @@ impl Core {
         warnings
     }
 
-    /// Reads the file again. `forced` applies it even when its content did not change, as files that it names may have; then
-    /// what the API changed since holds.
-    pub(super) async fn reload(self: &Arc<Self>, file: &Path, forced: bool) {
-        let content = match std::fs::read(file) {
-            Ok(content) => content,
-            Err(error) => return tracing::error!(file = %file.display(), %error, "cannot read the configuration file"),
-        };
-        let hash = saved::hash(&content);
-        let is_same = *self.file_hash.lock() == hash;
-        if is_same && !forced {
-            return self.own_metrics.note_current();
-        }
-        let loaded = match load(&file.display().to_string(), &content, &environment::variables()) {
-            Ok(loaded) => loaded,
-            Err(problems) => {
-                problems.iter().for_each(|problem| tracing::error!(%problem, "wrong configuration"));
-                self.own_metrics.note_refused();
-                self.own_metrics.note_stale();
-                return tracing::error!(file = %file.display(), "the configuration is refused, the running one stays");
-            }
-        };
-        loaded.warnings.iter().for_each(|problem| tracing::warn!(%problem, "doubtful configuration"));
-        let now = self.in_force();
-        let document = if is_same && now.from_api { now.document.as_ref().clone() } else { loaded.document };
-        match self.apply_document(document, Origin::File).await {
-            Ok(_) => *self.file_hash.lock() = hash,
-            Err(error) => {
-                self.own_metrics.note_refused();
-                self.own_metrics.note_stale();
-                tracing::error!(file = %file.display(), %error, "the configuration is refused, the running one stays");
-            }
-        }
-    }
-
-    async fn apply_document(self: &Arc<Self>, mut document: Document, origin: Origin) -> Result<Applied, ApplyError> {
-        let mut parts = self.parts.lock().await;
-        let (before, begun) = (self.in_force(), Instant::now());
-        check_revision(&before, &document, origin)?;
-        if origin == Origin::Person {
-            document.revision = before.document.revision;
-        }
-        let validated = validate(&document).map_err(ApplyError::Invalid)?;
-        check_unchangeable(&before.config, &validated.config)?;
-        let config = Arc::new(validated.config);
-        let keys_differ = (&before.config.keys, topic(&before.config)) != (&config.keys, topic(&config));
-        if keys_differ {
-            let ring = derive_ring(&config).await.map_err(|error| ApplyError::Failed(error.to_string()))?;
-            self.ring.send_replace(ring);
-        }
-        self.apply_parts(&mut parts, &before.config, &config).await;
-        if origin != Origin::File {
-            self.save_document(&document);
-        }
-        let warnings = Arc::new(lines(&validated.warnings));
-        let from_api = origin != Origin::File || (before.from_api && *before.document == document);
-        *self.in_force.write() = InForce { document: Arc::new(document), config: config.clone(), warnings, from_api };
-        drop(parts);
-        self.changed();
-        self.own_metrics.note_applied(config.revision, source(origin), begun.elapsed());
-        tracing::info!(revision = config.revision, ?origin, "the configuration is applied");
-        self.wait_bound().await;
-        Ok(Applied { revision: config.revision, listeners: status::listeners(self), warnings: self.warnings() })
-    }
-
-    async fn apply_parts(&self, parts: &mut Parts, before: &AgentConfig, config: &AgentConfig) {
-        if before.logger.level != config.logger.level {
-            self.level.set(config.logger.level);
-        }
-        if (before.trust, &before.peers, &before.denied_keys) != (config.trust, &config.peers, &config.denied_keys) {
-            self.peers.update(|directory| directory.reconfigure(config.trust, &config.peers, &config.denied_keys));
-        }
-        if before.unpin != config.unpin {
-            self.peers.update(|directory| directory.unpin(&config.unpin));
-        }
-        if before.tunnel != config.tunnel {
-            if let Some(tunnels) = &mut parts.tunnels {
-                tunnels.apply(&config.tunnel);
-            }
-            parts.tunnel.send_replace(config.tunnel.clone());
-        }
-        self.forward.apply(&config.remote_apps, &config.exposed_apps);
-        if before.exposed_apps != config.exposed_apps {
-            self.exposed.send_replace(Arc::new(config.exposed_apps.clone()));
-        }
-        if before.mqtt != config.mqtt {
-            if let Some(discovery) = parts.discovery.take() {
-                discovery.shutdown().await;
-            }
-            self.start_discovery(parts, config);
-        }
-    }
-
     fn start_discovery(&self, parts: &mut Parts, config: &AgentConfig) {
         let settings = config.mqtt.clone().map(|mqtt| DiscoverySettings {
             mqtt,
@@ -365,26 +242,6 @@ impl Core {
         self.brokers
             .send_replace(parts.discovery.as_ref().map(|discovery| discovery.brokers().to_vec()).unwrap_or_default());
         self.changed();
-    }
-
-    fn save_document(&self, document: &Document) {
-        let saved = Saved { file_hash: self.file_hash.lock().clone(), document: document.clone() };
-        let kept = serde_json::to_vec(&saved).is_ok_and(|json| self.store.save_api_changes(&json));
-        if !kept {
-            tracing::warn!("a configuration that came over the API is not saved; a restart forgets it");
-        }
-    }
-
-    async fn wait_bound(&self) {
-        let mut changes = self.forward.changes();
-        let bound = async {
-            let starting = |core: &Self| {
-                core.forward.status().iter().any(|listener| matches!(listener.state, ListenerState::Starting))
-            };
-            while starting(self) && changes.changed().await.is_ok() {}
-        };
-        // A socket that takes longer is told as starting.
-        timeout(BIND_WAIT, bound).await.ok();
     }
 
     pub(super) async fn shutdown(&self, grace: Duration) {
@@ -408,52 +265,31 @@ impl Core {
     }
 }
 
-/// Names where a configuration came from, as a metric label.
-fn source(origin: Origin) -> &'static str {
-    match origin {
-        Origin::File => "file",
-        Origin::Operator => "operator",
-        Origin::Person => "api",
+/// Returns what is known of other sites before the first of them says anything.
+fn known_peers(config: &AgentConfig, identity: &Identity, store: &Store, now: Now) -> Directory {
+    let mut directory =
+        Directory::new(identity.site, identity.name.clone(), config.trust, &config.peers, &config.denied_keys);
+    directory.unpin(&config.unpin);
+    store.load_peers(&mut directory, now);
+    if let Some(given) = &config.peers_file {
+        load_given_peers(given, &mut directory, now);
     }
+    directory
 }
 
-impl Agent for Arc<Core> {
-    fn document(&self) -> Arc<Document> {
-        self.in_force().document
-    }
-
-    fn apply(&self, document: Document, origin: Origin) -> BoxFuture<'static, Result<Applied, ApplyError>> {
-        let core = self.clone();
-        // A client that goes away must not stop a change half-way.
-        let applying = tokio::spawn(async move {
-            let applied = core.apply_document(document, origin).await;
-            if let Err(error) = &applied {
-                core.own_metrics.note_refused();
-                // A person has been told, and asks again or not; an older revision is not what anybody wants.
-                if origin == Origin::Operator && !matches!(error, ApplyError::Outdated { .. }) {
-                    core.own_metrics.note_stale();
-                }
-            }
-            applied
-        });
-        Box::pin(async move { applying.await.unwrap_or_else(|error| Err(ApplyError::Failed(error.to_string()))) })
-    }
-
-    fn status(&self) -> Status {
-        status::status(self)
-    }
-
-    fn known_peers(&self) -> Vec<u8> {
-        self.peers.read(render_peers)
-    }
-
-    fn changes(&self) -> watch::Receiver<u64> {
-        self.watch_changes()
-    }
-
-    fn ready(&self) -> bool {
-        self.is_ready()
-    }
+fn start_forward(
+    tunnels: &TunnelHandle,
+    network: &watch::Receiver<u64>,
+    registry: &prometheus::Registry,
+) -> Result<Forward, ForwardError> {
+    let acceptors = tunnels.clone();
+    Forward::start(ForwardSettings {
+        opener: Arc::new(tunnels.clone()),
+        next_acceptor: Box::new(move || acceptors.next_acceptor()),
+        registry: registry.clone(),
+        node_addresses: own_addresses::node_addresses(network.clone()),
+        drain: DRAIN_DEFAULT,
+    })
 }
 
 /// Signs what this agent states whenever its addresses change.
@@ -477,71 +313,4 @@ fn serve_later(serve: Arc<std::sync::OnceLock<ServeStream>>) -> ServeStream {
         Some(serve) => serve(incoming),
         None => Box::pin(async move { drop(incoming) }),
     })
-}
-
-fn choose_configuration(store: &Store, loaded: Loaded, file_hash: &str) -> InForce {
-    let saved: Option<Saved> = store.load_api_changes().and_then(|json| serde_json::from_slice(&json).ok());
-    let from_file = |loaded: Loaded| InForce {
-        document: Arc::new(loaded.document),
-        config: Arc::new(loaded.config),
-        warnings: Arc::new(lines(&loaded.warnings)),
-        from_api: false,
-    };
-    match (saved::choose(&loaded.document, file_hash, saved.as_ref()), saved) {
-        (Choice::Saved, Some(saved)) => match validate(&saved.document) {
-            Ok(valid) => {
-                tracing::info!(revision = valid.config.revision, "using the configuration that came over the API");
-                let warnings = Arc::new(lines(&valid.warnings));
-                InForce { document: Arc::new(saved.document), config: Arc::new(valid.config), warnings, from_api: true }
-            }
-            Err(_) => {
-                tracing::warn!("the saved configuration is no longer valid; using the file");
-                from_file(loaded)
-            }
-        },
-        (Choice::Superseded, _) => {
-            tracing::warn!(
-                "the configuration file has changed since the API changed the configuration; using the file"
-            );
-            from_file(loaded)
-        }
-        _ => from_file(loaded),
-    }
-}
-
-fn check_revision(before: &InForce, document: &Document, origin: Origin) -> Result<(), ApplyError> {
-    let (current, offered) = (before.config.revision, document.revision.unwrap_or(0));
-    if origin != Origin::Person && offered < current {
-        return Err(ApplyError::Outdated { current, offered });
-    }
-    Ok(())
-}
-
-fn check_unchangeable(before: &AgentConfig, after: &AgentConfig) -> Result<(), ApplyError> {
-    let changed = [
-        ("siteName", before.site_name != after.site_name),
-        ("nodeName", before.node_name != after.node_name),
-        ("siteKeyFile", before.site_key_file != after.site_key_file),
-        ("stateDir", before.state_dir != after.state_dir),
-    ];
-    match changed.iter().find(|(_, differs)| *differs) {
-        Some((key, _)) => Err(ApplyError::NeedsRestart(format!(
-            "{key} cannot change while the agent runs: restart it with the new configuration"
-        ))),
-        None => Ok(()),
-    }
-}
-
-async fn derive_ring(config: &AgentConfig) -> Result<MeshKeyRing, MeshKeyError> {
-    let (keys, topic) = (config.keys.clone(), topic(config).map(str::to_owned));
-    let derived = tokio::task::spawn_blocking(move || MeshKeyRing::derive(&keys, topic.as_deref())).await;
-    derived.unwrap_or(Err(MeshKeyError::Crypto))
-}
-
-fn topic(config: &AgentConfig) -> Option<&str> {
-    config.mqtt.as_ref().and_then(|mqtt| mqtt.topic.as_deref())
-}
-
-fn lines(problems: &[Problem]) -> Vec<String> {
-    problems.iter().map(ToString::to_string).collect()
 }
