@@ -85,7 +85,16 @@ impl SendHalf {
     /// # Errors
     /// [`StreamError`] when the far side or the channel ended the half.
     pub async fn write_chunk(&mut self, chunk: Bytes) -> Result<(), StreamError> {
-        self.stream.write_chunk(chunk).await.map_err(write_error)
+        let mut unsent = [chunk];
+        loop {
+            let written = match self.stream.write_chunks(&mut unsent).now_or_never() {
+                Some(written) => written.map_err(write_error)?,
+                None => unless(self.stopped(), self.stream.write_chunks(&mut unsent)).await?,
+            };
+            if written.chunks == unsent.len() {
+                return Ok(());
+            }
+        }
     }
 
     /// Sends what fits of `bytes` and returns how much; waits until some does. Cancel-safe.
@@ -93,7 +102,7 @@ impl SendHalf {
     /// # Errors
     /// [`StreamError`] when the far side or the channel ended the half.
     pub async fn write_some(&mut self, bytes: &[u8]) -> Result<usize, StreamError> {
-        self.stream.write(bytes).await.map_err(write_error)
+        unless(self.stopped(), self.stream.write(bytes)).await
     }
 
     /// Says that nothing more comes: a clean end of file at the far side.
@@ -123,6 +132,19 @@ impl SendHalf {
 impl Drop for SendHalf {
     fn drop(&mut self) {
         self.reset(ResetCode::Dropped);
+    }
+}
+
+/// Waits for a write, unless the far side stops reading: the library looks whether there is room first and leaves it at that
+/// when there is none, so a stream whose own window is used up would wait for ever.
+async fn unless<T>(
+    stopped: impl Future<Output = StreamError>,
+    write: impl Future<Output = Result<T, quinn::WriteError>>,
+) -> Result<T, StreamError> {
+    tokio::select! {
+        biased;
+        written = write => written.map_err(write_error),
+        stopped = stopped => Err(stopped),
     }
 }
 

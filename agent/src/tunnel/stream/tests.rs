@@ -117,6 +117,38 @@ async fn a_spent_budget_stops_the_far_side_and_loses_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_stopped_stream_does_not_wait_for_the_room_that_others_have() {
+    const WINDOW_BYTES: u32 = 64 * 1024;
+    let transport = || {
+        let mut transport = transport();
+        transport.stream_receive_window(VarInt::from_u32(WINDOW_BYTES)).send_window(3 * u64::from(WINDOW_BYTES));
+        transport
+    };
+    let pair = Pair::connect_over(DELAY, 0.0, transport).await;
+    let ((mut one, _one), (_, mut of_one)) = pair.open(b"x").await;
+    let ((mut other, _other), (_, mut of_other)) = pair.open(b"x").await;
+    let window = Bytes::from(vec![0; WINDOW_BYTES as usize - 1]);
+    one.write_chunk(window.clone()).await.unwrap();
+    other.write_chunk(window.clone()).await.unwrap();
+    // They come first, and take what room there is.
+    let mut others = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let (mut send, window) = (pair.dialler.open_bi().await.unwrap().0, window.clone());
+        others.spawn(async move {
+            send.write_all(&window).await.unwrap();
+            std::future::pending::<()>().await;
+        });
+    }
+    let more = Bytes::from_static(b"more");
+    let writing = tokio::spawn(async move { tokio::join!(one.write_chunk(more.clone()), other.write_some(&more)) });
+    of_one.stop(ResetCode::NotWanted);
+    of_other.stop(ResetCode::NotWanted);
+    let (of_chunk, of_some) = tokio::time::timeout(Duration::from_secs(10), writing).await.unwrap().unwrap();
+    assert_eq!(of_chunk, Err(StreamError::Stopped(7)));
+    assert_eq!(of_some, Err(StreamError::Stopped(7)));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reset_is_told_again_and_never_looks_like_an_end() {
     let pair = Pair::connect_over(DELAY, 0.0, transport).await;
     let ((mut send, _back), (_, mut recv)) = pair.open(b"x").await;
